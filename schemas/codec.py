@@ -1,0 +1,59 @@
+"""Records to bytes and back: envelope in the headers, payload as JSON in the value."""
+
+import uuid
+import zlib
+
+from schemas.documents import PAYLOADS, Payload
+from schemas.envelope import Envelope
+from schemas.errors import NewerThanUs, RecordError
+from schemas.plans import PLANS
+from schemas.records import Outgoing, Record
+
+
+def encode(topic: str, envelope: Envelope, payload: Payload, *, spread: int | None = None) -> Outgoing:
+    """One record ready to publish, keyed by its job."""
+    value = payload.model_dump_json().encode()
+    return Outgoing(topic, envelope.job.encode(), value, envelope.headers(), spread)
+
+
+def follow(  # noqa: PLR0913 one call says all that a step decides
+    topic: str,
+    parent: Envelope,
+    step: str,
+    payload: Payload,
+    *,
+    part: int | None = None,
+    digests: tuple[str, str] = ("", ""),
+    spread: int | None = None,
+) -> Outgoing:
+    """The record that `step` makes of `parent`, with its deterministic id."""
+    return encode(topic, parent.follow(payload.kind(), step, part=part, digests=digests), payload, spread=spread)
+
+
+def decode(record: Record) -> tuple[Envelope, Payload]:
+    """Envelope and payload of a record.
+
+    Raises `RecordError` for bytes that are none of ours, `NewerThanUs` for a kind, a major version or a plan that this
+    release does not know (N reads N-1 to N+1: fields that N+1 added are ignored).
+    """
+    envelope = Envelope.from_headers(record.headers)
+    payload = PAYLOADS.get(envelope.name)
+    if payload is None or envelope.version > payload.major + 1 or envelope.plan not in PLANS:
+        raise NewerThanUs(f"{envelope.kind} of plan {envelope.plan} is unknown to this release")
+    try:
+        return envelope, payload.model_validate_json(record.value or b"")
+    except ValueError as error:
+        raise RecordError(f"the record's value is not a {envelope.kind}") from error
+
+
+def page_spread(job: str, page: int) -> int:
+    """Pages go round the partitions from a place that differs by job: hashed keys left workers idle."""
+    return zlib.crc32(job.encode()) + page
+
+
+def index_id(envelope: Envelope, chunk: int, digest: str) -> uuid.UUID:
+    """A passage's id in every index: the same for every repeat of the same work."""
+    parts = (
+        envelope.tenant, envelope.document, str(envelope.revision), str(envelope.part), str(chunk), envelope.plan, digest,
+    )  # fmt: skip
+    return uuid.uuid5(uuid.NAMESPACE_OID, "\x1f".join(parts))

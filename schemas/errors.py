@@ -1,0 +1,191 @@
+"""The error tree: each leaf says whose fault it is, the HTTP status, and what becomes of the record.
+
+    HeadraceError
+    ├── InputError            the caller's bytes or words (reject: never retried)
+    │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooManyPages DecodeFailed DecodeTimeout
+    │   └── BadRequest Unauthorized NotFound Gone Conflict
+    ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
+    ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
+    ├── NewerThanUs           an unknown major version or plan (hold: a rollback must dead-letter nothing)
+    └── Internal              ours (retry, then reject)
+"""
+
+from typing import ClassVar, Literal
+
+Fate = Literal["reject", "hold", "retry"]
+
+
+class HeadraceError(Exception):
+    """Base of every error that may be told to a caller. `detail` must hold nothing secret or personal."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    fate: ClassVar[Fate] = "retry"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.retry_after = retry_after
+
+
+class InputError(HeadraceError):
+    """The caller's input is at fault; trying again without changing it cannot help."""
+
+    code = "invalid_input"
+    status = 422
+    fate = "reject"
+    title = "The input cannot be processed"
+
+
+class EmptyInput(InputError):
+    """A file of no bytes."""
+
+    code = "empty_input"
+    title = "The file is empty"
+
+
+class TooLarge(InputError):
+    """More bytes than the upload limit."""
+
+    code = "too_large"
+    status = 413
+    title = "The file is larger than this server accepts"
+
+
+class UnsupportedMedia(InputError):
+    """The content (never the name) is of no kind that a pipeline reads."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "The file is of no supported type; send PDF, PNG or JPEG"
+
+
+class Truncated(InputError):
+    """The file ends before its content does."""
+
+    code = "input_truncated"
+    title = "The file is truncated or damaged"
+
+
+class Encrypted(InputError):
+    """A PDF that wants a password."""
+
+    code = "encrypted_document"
+    title = "The document is encrypted; remove its password and send it again"
+
+
+class TooManyPixels(InputError):
+    """An image whose header promises more pixels than the cap; refused before decoding."""
+
+    code = "too_many_pixels"
+    title = "The image has more pixels than this server decodes"
+
+
+class TooManyPages(InputError):
+    """A document of more pages than the cap."""
+
+    code = "too_many_pages"
+    title = "The document has more pages than this server accepts"
+
+
+class DecodeFailed(InputError):
+    """The decoder refused the bytes, or its child process died on them."""
+
+    code = "decode_failed"
+    title = "The file could not be decoded"
+
+
+class DecodeTimeout(InputError):
+    """Decoding took longer than its cap and was ended."""
+
+    code = "decode_timeout"
+    title = "Decoding the file took too long"
+
+
+class PoisonRecord(InputError):
+    """A record that ended its worker three times; it is not tried a fourth time."""
+
+    code = "poison_record"
+    title = "Processing this input ended the worker repeatedly"
+
+
+class BadRequest(InputError):
+    """A request that does not follow the interface."""
+
+    code = "bad_request"
+    status = 400
+    title = "The request is malformed"
+
+
+class Unauthorized(InputError):
+    """No API key, or one that is not known."""
+
+    code = "unauthorized"
+    status = 401
+    title = "A valid API key is required: Authorization: Bearer KEY"
+
+
+class NotFound(InputError):
+    """Nothing of that name that this caller may see; a foreign id looks the same."""
+
+    code = "not_found"
+    status = 404
+    title = "There is no such resource"
+
+
+class Gone(InputError):
+    """It existed, and is no longer kept."""
+
+    code = "gone"
+    status = 410
+    title = "The resource is no longer kept"
+
+
+class Conflict(InputError):
+    """The resource is not in a state that allows this."""
+
+    code = "not_ready"
+    status = 409
+    title = "The job has not finished yet"
+
+
+class RecordError(HeadraceError):
+    """A record that is not what its topic holds."""
+
+    code = "invalid_record"
+    fate = "reject"
+    title = "The record cannot be read"
+
+
+class ModelOutputInvalid(HeadraceError):
+    """A model answered with something that cannot be right (NaN, a box outside its page)."""
+
+    code = "model_output_invalid"
+    fate = "reject"
+    title = "The model's answer is invalid"
+
+
+class DependencyDown(HeadraceError):
+    """Kafka, PostgreSQL or the blob store does not answer; records wait, callers come back."""
+
+    code = "dependency_down"
+    status = 503
+    fate = "hold"
+    title = "A part that this needs does not answer; try again later"
+
+
+class LogUnavailable(DependencyDown):
+    """The log did not confirm the record in time: nothing was accepted."""
+
+    code = "log_unavailable"
+    title = "The log does not answer; nothing was accepted, try again later"
+
+
+class NewerThanUs(HeadraceError):
+    """A version or plan that this release does not know; it waits for one that does."""
+
+    code = "newer_than_us"
+    status = 503
+    fate = "hold"
+    title = "The record was written by a newer release"

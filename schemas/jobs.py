@@ -1,0 +1,165 @@
+"""A job: its states, the transitions between them, and what a caller is shown of it."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from schemas.documents import Box, EngineStamp, Line, Times
+
+
+class JobState(StrEnum):
+    """Where a job stands. All but `queued` and `running` are terminal until a redrive or retry begins a new run."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+TERMINAL = frozenset(JobState) - {JobState.QUEUED, JobState.RUNNING}
+
+S = JobState
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    S.QUEUED: frozenset({S.RUNNING, S.SUCCEEDED, S.PARTIAL, S.FAILED, S.CANCELLED, S.EXPIRED}),
+    S.RUNNING: frozenset({S.SUCCEEDED, S.PARTIAL, S.FAILED, S.CANCELLED, S.EXPIRED}),
+    S.SUCCEEDED: frozenset(),
+    S.PARTIAL: frozenset({S.RUNNING, S.QUEUED}),  # redrive, retry: only with a higher run
+    S.FAILED: frozenset({S.QUEUED}),  # retry: only with a higher run
+    S.CANCELLED: frozenset({S.QUEUED}),
+    S.EXPIRED: frozenset({S.QUEUED}),
+}
+
+
+def allowed(old: JobState, new: JobState, *, run_rises: bool = False) -> bool:
+    """Whether a job may go from `old` to `new`; leaving a terminal state takes a higher run."""
+    return new in TRANSITIONS[old] and (old not in TERMINAL or run_rises)
+
+
+class Tally(BaseModel):
+    """What PostgreSQL counts of a job's parts (rows, never increments).
+
+    `pages` is None until `DocumentPrepared`. A page is done when it was read and every required index holds it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pages: int | None = None
+    read: int = 0
+    indexed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    document_failed: bool = False
+    document_skipped: JobState | None = None
+    begun: bool = False
+
+
+def judge(tally: Tally) -> JobState:
+    """The state that a tally means: the one rule of fan-in, a pure function so that every interleaving ends alike."""
+    if tally.document_failed:
+        return JobState.FAILED
+    if tally.document_skipped is not None:
+        return tally.document_skipped
+    if tally.pages is None or tally.indexed + tally.failed + tally.skipped < tally.pages:
+        return JobState.RUNNING if tally.begun else JobState.QUEUED
+    if tally.skipped:
+        return JobState.CANCELLED
+    if tally.failed == 0:
+        return JobState.SUCCEEDED
+    return JobState.FAILED if tally.failed >= tally.pages else JobState.PARTIAL
+
+
+class Failure(BaseModel):
+    """One thing that went wrong: which page (0 for the document), in which step, with its stable code."""
+
+    page: int
+    step: str
+    code: str
+    detail: str
+
+
+class PageProgress(BaseModel):
+    """How far one page has come."""
+
+    page: int
+    state: str = Field(description="queued, read, indexed, failed or skipped")
+
+
+class JobView(BaseModel):
+    """`GET /v1/jobs/{id}`. `projected_through`: everything accepted before this moment is in this answer."""
+
+    id: str
+    state: JobState
+    cancelling: bool = False
+    run: int = 1
+    document_id: str | None = None
+    revision: int | None = None
+    pipeline: str = "document"
+    filename: str | None = None
+    pages_total: int | None = None
+    pages_done: int = 0
+    pages: list[PageProgress] = []
+    errors: list[Failure] = []
+    created_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    projected_through: AwareDatetime | None = None
+
+
+class PageResult(BaseModel):
+    """What was read on one page. Boxes: pixels of the upright page image, origin top left, `[x0, y0, x1, y1]`."""
+
+    page: int
+    width: int
+    height: int
+    text: str
+    lines: list[Line]
+    engine: EngineStamp
+    times: Times
+
+
+class JobResult(BaseModel):
+    """`GET /v1/jobs/{id}/result`."""
+
+    id: str
+    state: JobState
+    document_id: str
+    document_sha256: str
+    revision: int
+    plan: str
+    pages: list[PageResult]
+    errors: list[Failure] = []
+
+
+class SearchRequest(BaseModel):
+    """`POST /v1/search`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(min_length=1, max_length=2000)
+    limit: int = Field(default=10, ge=1, le=100)
+    document_id: str | None = Field(default=None, max_length=256)
+
+
+class SearchHit(BaseModel):
+    """A passage, where it stands, and how near it is (cosine, 1 is the same direction)."""
+
+    document_id: str
+    revision: int
+    job: str
+    page: int
+    chunk: int
+    text: str
+    box: Box
+    image_width: int
+    image_height: int
+    score: float
+
+
+class SearchResponse(BaseModel):
+    """The answer to a search, best first."""
+
+    query: str
+    hits: list[SearchHit]

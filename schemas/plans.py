@@ -1,0 +1,51 @@
+"""Pipelines, compiled: a plan is data, and its hash travels with every record of a job."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class PlannedStep(BaseModel):
+    """One step of a plan: its version and the engine settings that its results depend on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: int
+    settings: dict[str, Any] = {}
+
+
+class Plan(BaseModel):
+    """A pipeline as it runs. `indexes` names the indexes that a job needs before it has succeeded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pipeline: str
+    steps: tuple[PlannedStep, ...]
+    indexes: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """The first 16 hex digits of sha256 over the plan's canonical JSON."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def digest(self, step: str) -> str:
+        """A short digest of one step's version and settings: its parameter digest."""
+        planned = next(item for item in self.steps if item.name == step)
+        return hashlib.sha256(planned.model_dump_json().encode()).hexdigest()[:16]
+
+
+DOCUMENT = Plan(
+    pipeline="document",
+    steps=(
+        PlannedStep(name="prepare", version=1, settings={"dpi": 150}),
+        PlannedStep(name="ocr", version=1, settings={"line_classifier": False, "det_limit_side": 960, "rec_batch": 1}),
+        PlannedStep(name="chunk", version=1, settings={"max_characters": 600}),
+        PlannedStep(name="embed", version=1, settings={"max_tokens": 256}),
+    ),
+    indexes=("pgvector",),
+)
+PLANS: dict[str, Plan] = {DOCUMENT.hash: DOCUMENT}

@@ -1,0 +1,85 @@
+"""What a stream carries in and a handler hands back: bytes with their position in, one outcome out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it lay on the log; `epoch` counts the assignments of its partition to this process.
+
+    `at` is the record's timestamp in seconds since 1970, as the broker reports it.
+    """
+
+    partition: Partition
+    offset: int
+    epoch: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    at: float
+
+    def __str__(self) -> str:
+        return f"{self.partition.topic}[{self.partition.number}]@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to publish. `spread`, where given, chooses the partition as `spread % partitions`; else the key does."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    spread: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Done: publish these, wait for the log to confirm them, then let the offset pass."""
+
+    records: Sequence[Outgoing] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now: run the record again after `after` seconds (at most 30; the record stays un-acked here)."""
+
+    after: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Never: dead-letter the original bytes, publish `records` (the failure event), let the offset pass."""
+
+    code: str
+    detail: str
+    records: Sequence[Outgoing] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Not until something changes: stop pulling, alarm, try again after `after` seconds, for ever."""
+
+    reason: str
+    after: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Nothing to do (cancelled, expired, repeated): publish `records`, let the offset pass."""
+
+    reason: str
+    records: Sequence[Outgoing] = field(default=())
+
+
+Outcome = Emit | Retry | Reject | Hold | Skip

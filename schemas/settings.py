@@ -1,0 +1,62 @@
+"""Settings: one frozen tree, read from `HEADRACE_*` variables."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything a process may be told. A sentence under each field says what it is for."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore")
+
+    kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers of the log, `host:port[,host:port…]`."""
+    postgres: SecretStr = SecretStr("postgresql://headrace_api@127.0.0.1:5432/headrace")
+    """PostgreSQL URL of this process's role."""
+    blobs: str = "file:///tmp/headrace/blobs"
+    """Where bytes lie: `file:///folder`."""
+    models: Path = Path("~/.cache/headrace/models").expanduser()
+    """The model cache that `headrace models fetch` fills."""
+    id_keys: Annotated[dict[int, SecretStr], NoDecode] = Field(default_factory=dict)
+    """JSON object of key number to secret, for job ids; the highest number issues."""
+    api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """JSON object of sha256(API key) to tenant: the bootstrap keys."""
+    slot: str = "worker-1"
+    """This process's stable name; its Kafka group instance id, owned by the supervisor or StatefulSet."""
+    metrics_port: int = 0
+    """Port of `/livez` and `/metrics` on 127.0.0.1; 0 for none."""
+    run_dir: Path | None = None
+    """Folder for the ready mark and armed failpoints of the embedded stack."""
+    dev: bool = False
+    """Accept one replica and no power-loss safety; `headrace up` sets it."""
+    session_seconds: float = Field(default=10.0, ge=6, le=10)
+    """Kafka session timeout: how long a worker that never returns keeps its partitions."""
+    batch: int = Field(default=8, ge=1, le=256)
+    """The largest batch that an engine is given."""
+    engines: str = "real"
+    """`real`, or `sleep:SECONDS` and `fake` for fault runs and unit tests."""
+    stream: str = ""
+    """`faust` or `kafka`; empty for the step's own default (ADR 0002)."""
+    upload_limit: int = 100 * 1024 * 1024
+    """Largest upload in bytes."""
+    max_pages: int = 2000
+    """Most pages of a document: 1,000 is a long contract, ten thousand a bomb."""
+    max_pixels: int = 50_000_000
+    """Most pixels of an image or rendered page: A3 at 300 dpi has 17 million."""
+    decode_seconds: float = 60.0
+    """Longest time the decoding child may take for a document, plus `decode_seconds_per_page` for each page."""
+    decode_seconds_per_page: float = 10.0
+    """Longest added time for each page rendered."""
+    decode_memory: int = 2 * 1024**3
+    """Address space of the decoding child in bytes."""
+    publish_seconds: float = 10.0
+    """How long a publish may wait for the log before the caller gets 503."""
+
+    @field_validator("id_keys", "api_keys", mode="before")
+    @classmethod
+    def _json(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,31 @@
+"""The closed list of metric names: nothing else is exported, and no label ever holds a job id or a user.
+
+Labels: `step` is a step or sink, `outcome` one of emit, retry, reject, hold, skip.
+"""
+
+from typing import Literal
+
+Metric = Literal[
+    # Counter {step, outcome}: records by what became of them.
+    "headrace_step_records_total",
+    # Histogram {step}: seconds a batch spent in its handler.
+    "headrace_step_batch_seconds",
+    # Histogram {step}: records of a batch.
+    "headrace_step_batch_records",
+    # Histogram {step}: seconds from a record's timestamp to the begin of its handling.
+    "headrace_step_queue_seconds",
+    # Gauge {step}: 1 while the step holds because a dependency is down or a record is newer than it.
+    "headrace_step_holding",
+    # Counter {step}: decoding or engine child processes that died.
+    "headrace_step_child_deaths_total",
+    # Histogram {route, status}: seconds of an HTTP request.
+    "headrace_api_request_seconds",
+    # Counter {tenant}: jobs accepted (202).
+    "headrace_api_accepted_total",
+    # Gauge {group, topic}: records not yet committed by the group.
+    "headrace_group_lag_records",
+    # Gauge {group, topic}: age in seconds of the oldest record not yet committed by the group.
+    "headrace_group_oldest_age_seconds",
+    # Gauge: records on the dead-letter topic.
+    "headrace_dead_letters_records",
+]

@@ -1,0 +1,47 @@
+"""The map: every topic, what lies on it, how it is keyed, how long it stays, who reads it.
+
+`headrace topics apply` makes the log look like this; workers refuse to start while it does not.
+"""
+
+from dataclasses import dataclass, field
+
+DAY = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. `records` are payload names; `readers` are consumer groups, `*` for reading without one."""
+
+    name: str
+    partitions: int
+    records: tuple[str, ...]
+    key: str
+    readers: tuple[str, ...]
+    retention_ms: int = 7 * DAY
+    compacted: bool = False
+    config: dict[str, str] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, str]:
+        """Kafka's topic configuration."""
+        policy = {"cleanup.policy": "compact"} if self.compacted else {"retention.ms": str(self.retention_ms)}
+        return {**policy, **self.config}
+
+
+JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.prepare", "headrace.projector"))
+OCR = Topic("headrace.ocr", 8, ("PagePrepared",), "job, spread by page", ("headrace.ocr",))
+CHUNK = Topic("headrace.chunk", 4, ("PageRead",), "job, spread by page", ("headrace.chunk",))
+EMBED = Topic("headrace.embed", 4, ("PageChunked",), "job, spread by page", ("headrace.embed",))
+VECTORS = Topic("headrace.vectors", 4, ("ChunksEmbedded",), "job, spread by page", ("headrace.index-pgvector",))
+EVENTS = Topic(
+    "headrace.events", 4, ("DocumentPrepared", "PageRead", "ChunksIndexed", "PartFailed", "PartSkipped"), "job",
+    ("headrace.projector",),
+)  # fmt: skip
+CONTROL = Topic("headrace.control", 1, ("ControlEntry",), "job", ("*",), compacted=True)
+ATTEMPTS = Topic("headrace.attempts", 1, ("AttemptsMarked",), "group, topic, partition, offset", ("*",), compacted=True)
+DEAD_LETTERS = Topic("headrace.dead-letters", 1, (), "the record's own", ("*",), retention_ms=30 * DAY)
+
+TOPICS: tuple[Topic, ...] = (JOBS, OCR, CHUNK, EMBED, VECTORS, EVENTS, CONTROL, ATTEMPTS, DEAD_LETTERS)
+GROUPS: dict[str, tuple[str, ...]] = {
+    group: tuple(topic.name for topic in TOPICS if group in topic.readers)
+    for group in sorted({reader for topic in TOPICS for reader in topic.readers if reader != "*"})
+}
