@@ -1,0 +1,1 @@
+"""What puts records on topics, and what the topics are."""

@@ -16,7 +16,7 @@ def encode(topic: str, envelope: Envelope, payload: Payload, *, spread: int | No
     return Outgoing(topic, envelope.job.encode(), value, envelope.headers(), spread)
 
 
-def follow(  # noqa: PLR0913 one call says all that a step decides
+def follow(
     topic: str,
     parent: Envelope,
     step: str,
@@ -53,7 +53,6 @@ def page_spread(job: str, page: int) -> int:
 
 def index_id(envelope: Envelope, chunk: int, digest: str) -> uuid.UUID:
     """A passage's id in every index: the same for every repeat of the same work."""
-    parts = (
-        envelope.tenant, envelope.document, str(envelope.revision), str(envelope.part), str(chunk), envelope.plan, digest,
-    )  # fmt: skip
+    document = (envelope.tenant, envelope.document, str(envelope.revision))
+    parts = (*document, str(envelope.part), str(chunk), envelope.plan, digest)
     return uuid.uuid5(uuid.NAMESPACE_OID, "\x1f".join(parts))

@@ -20,9 +20,9 @@ Lane = Literal["interactive", "bulk"]
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 
 _CE = {
-    "job": "job", "run": "run", "part": "part", "attempt": "attempt", "tenant": "tenant", "plan": "plan", "lane": "lane",
-    "deadline": "deadline", "document": "document", "revision": "revision", "data_class": "dataclass", "key_id": "keyid",
-    "id": "id", "kind": "type", "at": "time",
+    "id": "id", "kind": "type", "at": "time", "job": "job", "run": "run", "part": "part", "attempt": "attempt",
+    "tenant": "tenant", "plan": "plan", "lane": "lane", "deadline": "deadline", "document": "document",
+    "revision": "revision", "data_class": "dataclass", "key_id": "keyid",
 }  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 """The error tree: each leaf says whose fault it is, the HTTP status, and what becomes of the record.
 
-    HeadraceError
-    ├── InputError            the caller's bytes or words (reject: never retried)
-    │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooManyPages DecodeFailed DecodeTimeout
-    │   └── BadRequest Unauthorized NotFound Gone Conflict
-    ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
-    ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
-    ├── NewerThanUs           an unknown major version or plan (hold: a rollback must dead-letter nothing)
-    └── Internal              ours (retry, then reject)
+HeadraceError
+├── InputError            the caller's bytes or words (reject: never retried)
+│   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooManyPages DecodeFailed DecodeTimeout
+│   └── BadRequest Unauthorized NotFound Gone Conflict
+├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
+├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
+├── NewerThanUs           an unknown major version or plan (hold: a rollback must dead-letter nothing)
+└── Internal              ours (retry, then reject)
 """
 
 from typing import ClassVar, Literal

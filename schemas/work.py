@@ -7,7 +7,7 @@ from typing import Protocol
 from schemas.documents import Payload
 from schemas.envelope import Envelope
 from schemas.errors import HeadraceError
-from schemas.records import Outgoing, Record
+from schemas.records import Outgoing, Partition, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,11 @@ class Sink(Protocol):
         `InputError` or `RecordError` with several tasks makes the loop write them one by one, to find the bad one.
         """
 
-    async def idle(self, caught_up_at: float) -> None:
-        """Called about once a second while nothing is left to read; all before `caught_up_at` (s) is written."""
+    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
+        """Called about once a second while nothing is left to read.
+
+        `partitions` are those assigned to this process; all that lay on them before `caught_up_at` (s) is written.
+        """
 
     async def close(self) -> None:
         """Disconnect."""

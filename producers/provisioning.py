@@ -1,0 +1,135 @@
+"""Topics as declared: what is missing or different, making it so, and refusing to work where it is not so."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from schemas.errors import DependencyDown, HeadraceError
+from schemas.topics import TOPICS, Topic
+
+_TIMEOUT = 10.0
+
+
+class TopicsNotReady(HeadraceError):
+    """The log does not hold the topics that this release works with; the detail says what to run."""
+
+    code = "topics_not_ready"
+    title = "Topics are missing; run: headrace topics apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between the declaration and the log. `action`: create, partitions or config."""
+
+    topic: str
+    action: str
+    detail: str
+
+
+def plan(bootstrap: str, *, dev: bool = False) -> list[Change]:
+    """What `apply` would do, nothing where the log is as declared. Raises `DependencyDown` when the log is away."""
+    admin = _admin(bootstrap)
+    found = _partitions(admin)
+    configs = _configs(admin, [topic for topic in TOPICS if topic.name in found])
+    changes = []
+    for topic in TOPICS:
+        if topic.name not in found:
+            changes.append(Change(topic.name, "create", f"{topic.partitions} partitions"))
+            continue
+        if found[topic.name] < topic.partitions:
+            changes.append(Change(topic.name, "partitions", f"{found[topic.name]} to {topic.partitions}"))
+        wanted = _settings(topic, dev=dev)
+        changes += [
+            Change(topic.name, "config", f"{key}={value}")
+            for key, value in wanted.items()
+            if configs[topic.name].get(key) != value
+        ]
+    return changes
+
+
+def apply(bootstrap: str, *, dev: bool = False) -> list[Change]:
+    """Make the log as declared and return what was done; a second call does nothing.
+
+    `dev` allows one replica; otherwise three with two in sync. Partitions are only ever added.
+    """
+    changes = plan(bootstrap, dev=dev)
+    admin = _admin(bootstrap)
+    declared = {topic.name: topic for topic in TOPICS}
+    for change in changes:
+        topic = declared[change.topic]
+        try:
+            _carry_out(admin, change, topic, dev=dev)
+        except KafkaException as error:
+            raise TopicsNotReady(f"topic {change.topic}: {change.action} failed: {error.args[0].str()}") from error
+    return changes
+
+
+def check(bootstrap: str, topics: tuple[str, ...], *, dev: bool = False) -> None:
+    """Raise `TopicsNotReady` unless each of `topics` exists with three replicas (one suffices with `dev`)."""
+    metadata = _metadata(_admin(bootstrap))
+    missing = [name for name in topics if name not in metadata.topics]
+    if missing:
+        raise TopicsNotReady(f"missing topics {', '.join(missing)}; run: headrace topics apply")
+    if dev:
+        return
+    thin = [name for name in topics if any(len(p.replicas) < 3 for p in metadata.topics[name].partitions.values())]
+    if thin:
+        raise TopicsNotReady(f"topics with less than 3 replicas: {', '.join(thin)}; only HEADRACE_DEV=true allows that")
+
+
+def _carry_out(admin: AdminClient, change: Change, topic: Topic, *, dev: bool) -> None:
+    futures: Mapping[Any, Future[Any]]
+    if change.action == "create":
+        new = NewTopic(topic.name, topic.partitions, 1 if dev else 3, config=_settings(topic, dev=dev))
+        futures = admin.create_topics([new], operation_timeout=_TIMEOUT)
+    elif change.action == "partitions":
+        futures = admin.create_partitions([NewPartitions(topic.name, topic.partitions)])
+    else:
+        key, _, value = change.detail.partition("=")
+        entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
+        futures = admin.incremental_alter_configs([resource])
+    for future in futures.values():
+        future.result(_TIMEOUT)
+
+
+def _settings(topic: Topic, *, dev: bool) -> dict[str, str]:
+    return topic.settings() | {"min.insync.replicas": "1" if dev else "2"}
+
+
+def _admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 1000})
+
+
+def _metadata(admin: AdminClient) -> ClusterMetadata:
+    try:
+        return admin.list_topics(timeout=_TIMEOUT)
+    except KafkaException as error:
+        raise DependencyDown("Kafka does not answer") from error
+
+
+def _partitions(admin: AdminClient) -> dict[str, int]:
+    return {name: len(topic.partitions) for name, topic in _metadata(admin).topics.items()}
+
+
+def _configs(admin: AdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:
+    if not topics:
+        return {}
+    futures = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics])
+    return {
+        resource.name: {key: entry.value for key, entry in future.result(_TIMEOUT).items()}
+        for resource, future in futures.items()
+    }
