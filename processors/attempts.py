@@ -1,0 +1,84 @@
+"""Attempts that ended the process: which records were running when it died, and how often that has happened.
+
+Before each batch the worker notes what it is about to run in `<slot>.inflight`, a file that outlives a kill -9 (not a
+power cut, which also ends the machine's other suspects). After an unclean start those records are suspects: each runs
+alone, and is first marked on the compacted topic `headrace.attempts`, where every worker sees it. The third mark is a
+dead letter.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from schemas.control import AttemptsMarked
+from schemas.records import Outgoing, Record
+from schemas.topics import ATTEMPTS
+
+LIMIT = 3
+
+
+class View(Protocol):
+    """A compacted topic, read whole and followed."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The newest value of a key."""
+
+
+class Attempts:
+    """The attempts of one worker's group."""
+
+    def __init__(self, group: str, slot: str, run_dir: Path | None, marks: View) -> None:
+        self._group = group
+        self._marks = marks
+        self._path = None if run_dir is None else run_dir / f"{slot}.inflight"
+        self._file: int | None = None
+        self._suspects = self._left_behind()
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def suspect(self, record: Record) -> bool:
+        """Whether the record was running when a process ended, here or at a peer."""
+        return str(record) in self._suspects or self._marks.get(self._key(record)) is not None
+
+    def mark(self, record: Record) -> tuple[int, Outgoing]:
+        """One more death counted to the record: how many that makes, and the mark to publish before it runs."""
+        value = self._marks.get(self._key(record))
+        count = 1 + (AttemptsMarked.model_validate_json(value).count if value else 0)
+        mark = AttemptsMarked(count=count).model_dump_json().encode()
+        return count, Outgoing(ATTEMPTS.name, self._key(record), mark)
+
+    def clear(self, record: Record) -> list[Outgoing]:
+        """The record got its outcome and is a suspect no longer: the tombstone to publish with it, if it was one."""
+        if not self.suspect(record):
+            return []
+        self._suspects.discard(str(record))
+        return [Outgoing(ATTEMPTS.name, self._key(record), None)]
+
+    def running(self, records: Iterable[Record]) -> None:
+        """Note what is about to run; unsuspected leftovers stay noted until they got an outcome."""
+        if self._file is None:
+            return
+        positions = sorted({*self._suspects, *(str(record) for record in records)})
+        content = json.dumps(positions).encode()
+        os.pwrite(self._file, content + b"\n", 0)
+        os.ftruncate(self._file, len(content) + 1)
+
+    def close(self) -> None:
+        """A clean end leaves no suspects."""
+        if self._file is not None and self._path is not None:
+            os.close(self._file)
+            self._path.unlink(missing_ok=True)
+
+    def _left_behind(self) -> set[str]:
+        if self._path is None:
+            return set()
+        with contextlib.suppress(FileNotFoundError, ValueError):  # a torn write names nobody
+            return set(json.loads(self._path.read_text().splitlines()[0])) if self._path.stat().st_size else set()
+        return set()
+
+    def _key(self, record: Record) -> bytes:
+        return f"{self._group} {record}".encode()

@@ -1,0 +1,189 @@
+"""Our own consume loop over aiokafka: static membership, no prefetch past the loop's room, watermark commits."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
+from processors.watermark import Watermarks
+from schemas.records import Partition, Record
+
+log = logging.getLogger(__name__)
+POLL_MS = 200
+IDLE_SECONDS = 1.0
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+class KafkaStream:
+    """`Stream` by aiokafka."""
+
+    def __init__(self, group: Group, watermarks: Watermarks) -> None:
+        self._group = group
+        self._watermarks = watermarks
+        self._stopping = asyncio.Event()
+
+    def serve(self, build: Callable[[], Awaitable[Feed]], ready: Callable[[], None]) -> int:
+        """Run until told to stop."""
+        return asyncio.run(self._serve(build, ready))
+
+    async def _serve(self, build: Callable[[], Awaitable[Feed]], ready: Callable[[], None]) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        feed = await build()
+        consumer = self._consumer()
+        listener = _Listener(self, feed, consumer)
+        consumer.subscribe(list(self._group.topics), listener=listener)
+        await _until_up(consumer.start)
+        work = [
+            asyncio.create_task(self._open(feed, listener, ready)),
+            asyncio.create_task(self._pull(consumer, feed)),
+            asyncio.create_task(self._commit_often(consumer)),
+            asyncio.create_task(self._tell_idle(consumer, feed)),
+        ]
+        stopping = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait({stopping, *work}, return_when=asyncio.FIRST_COMPLETED)
+        failed = next((task.exception() for task in done if task is not stopping and task.exception()), None)
+        if failed is not None:
+            log.critical("%s failed; ending without a commit", self._group.name, exc_info=failed)
+            return EXIT_FAILED
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._group.grace_seconds):
+                await feed.drain()
+        for task in (stopping, *work):
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await self.commit(consumer)
+        await consumer.stop()
+        return 0
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        session = int(self._group.session_seconds * 1000)
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._group.bootstrap,
+            group_id=self._group.name,
+            group_instance_id=self._group.instance,
+            client_id=self._group.instance,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=session,
+            heartbeat_interval_ms=session // 6,
+            rebalance_timeout_ms=session,
+            max_poll_interval_ms=WEEK_MS,  # a full loop stops polling; its own watchdog judges it, not the client
+            fetch_max_wait_ms=POLL_MS,
+            retry_backoff_ms=100,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def _open(self, feed: Feed, listener: "_Listener", ready: Callable[[], None]) -> None:
+        await feed.open()
+        await listener.assigned.wait()
+        ready()
+        await feed.run()
+
+    async def _pull(self, consumer: AIOKafkaConsumer, feed: Feed) -> None:
+        while True:
+            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=max(1, feed.room()))
+            # No await from here to the end of _enter: what was fetched is in the table before a rebalance can begin.
+            for record in [record for item in found.items() for record in self._enter(consumer, *item)]:
+                if self._watermarks.is_open(record.partition, record.offset, record.epoch):
+                    await feed.deliver(record)
+
+    def _enter(self, consumer: AIOKafkaConsumer, item: TopicPartition, messages: list[Any]) -> list[Record]:
+        partition = Partition(item.topic, item.partition)
+        epoch = self._watermarks.epoch(partition)
+        if epoch is None:  # fetched before on_partitions_assigned was heard: read it again after
+            consumer.seek(item, messages[0].offset)
+            return []
+        for message in messages:
+            self._watermarks.track(partition, message.offset)
+        return [_record(partition, epoch, message) for message in messages]
+
+    async def _commit_often(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            await asyncio.sleep(self._group.commit_seconds)
+            await self.commit(consumer)
+
+    async def commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what may be; a failure is no loss, since the records are read again."""
+        if not (offsets := self._watermarks.committable()):
+            return
+        try:
+            await consumer.commit(
+                {
+                    TopicPartition(*partition): OffsetAndMetadata(offset, COMMIT_METADATA)
+                    for partition, offset in offsets.items()
+                }
+            )
+        except KafkaError as error:
+            log.warning("%s: offsets not committed: %r", self._group.name, error)
+        else:
+            self._watermarks.committed(offsets)
+
+    async def _tell_idle(self, consumer: AIOKafkaConsumer, feed: Feed) -> None:
+        while True:
+            await asyncio.sleep(IDLE_SECONDS)
+            asked = time.time()
+            if self._watermarks.open_records() or not (assigned := consumer.assignment()):
+                continue
+            try:
+                ends = await consumer.end_offsets(assigned)
+                at_end = [await consumer.position(item) == ends[item] for item in assigned]
+            except KafkaError:
+                continue  # the log is away: then nothing is known to be read
+            if all(at_end) and not self._watermarks.open_records():
+                await feed.idle(asked, [Partition(item.topic, item.partition) for item in assigned])
+
+    def reassign(self, partitions: Iterable[TopicPartition]) -> None:
+        """A new epoch for what is assigned now."""
+        for item in partitions:
+            self._watermarks.assign(Partition(item.topic, item.partition))
+
+    def release(self, partitions: Iterable[TopicPartition]) -> list[Partition]:
+        """Forget what is revoked."""
+        gone = [Partition(item.topic, item.partition) for item in partitions]
+        for partition in gone:
+            self._watermarks.revoke(partition)
+        return gone
+
+
+class _Listener(ConsumerRebalanceListener):
+    def __init__(self, stream: KafkaStream, feed: Feed, consumer: AIOKafkaConsumer) -> None:
+        self._stream = stream
+        self._feed = feed
+        self._consumer = consumer
+        self.assigned = asyncio.Event()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        revoked = list(revoked)
+        if revoked:
+            await self._stream.commit(self._consumer)
+        self._feed.revoked(self._stream.release(revoked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._stream.reassign(assigned)
+        self.assigned.set()
+
+
+async def _until_up(start: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            return await start()
+        except KafkaError as error:
+            log.warning("Kafka does not answer: %r", error)
+            await asyncio.sleep(1)
+
+
+def _record(partition: Partition, epoch: int, message: Any) -> Record:
+    headers = tuple(message.headers)
+    return Record(partition, message.offset, epoch, message.key, message.value, headers, message.timestamp / 1000)

@@ -1,0 +1,41 @@
+"""What a worker measures, and the port where it can be read."""
+
+import threading
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+
+RECORDS = Counter("headrace_step_records", "Records by what became of them.", ["step", "outcome"])
+BATCH_SECONDS = Histogram(
+    "headrace_step_batch_seconds", "Seconds a batch spent in its handler.", ["step"],
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 120),
+)  # fmt: skip
+BATCH_RECORDS = Histogram(
+    "headrace_step_batch_records", "Records of a batch.", ["step"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+QUEUE_SECONDS = Histogram(
+    "headrace_step_queue_seconds", "Seconds from a record's timestamp to the begin of its handling.", ["step"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 120, 600, 3600),
+)  # fmt: skip
+HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
+CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class names it so
+        """A scrape is no news."""
+
+
+def serve(port: int, host: str = "127.0.0.1") -> WSGIServer:
+    """Answer `/livez` and `/metrics` from a daemon thread; `port` 0 takes any (see `server_port`)."""
+    metrics = make_wsgi_app()
+
+    def application(environ, start_response):  # type: ignore[no-untyped-def]
+        if environ["PATH_INFO"] == "/livez":
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b"ok\n"]
+        return metrics(environ, start_response)
+
+    server = make_server(host, port, application, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
+    return server

@@ -1,0 +1,160 @@
+"""Composition root of the steps: `python -m processors.worker STEP` is one member of the step's consumer group."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from processors import telemetry
+from processors.attempts import Attempts
+from processors.handlers import Handler, StepHandler
+from processors.runner import Parts, Runner
+from processors.stream.compacted_view import CompactedView, ControlView
+from processors.stream.port import Adapter, Group
+from processors.watermark import Watermarks
+from producers import provisioning
+from producers.claims import ClaimingPublisher, redeem
+from producers.publisher import KafkaPublisher
+from schemas.errors import DependencyDown
+from schemas.failpoints import Failpoints
+from schemas.ports import BlobStore
+from schemas.settings import Settings
+from schemas.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, EVENTS, GROUPS
+from schemas.work import Step
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How one step or sink runs: its handler, its largest batch, and its stream where the settings name none."""
+
+    name: str
+    handler: Handler
+    limit: int
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step as a worker runs it. `batch` 1: on a CPU a page at a time loses nothing; `deadline` in seconds a call."""
+
+    build: Callable[[Settings, BlobStore], Step]
+    batch: int
+    deadline: float
+    stream: str
+
+
+def _prepare(settings: Settings, blobs: BlobStore) -> Step:
+    from processors.steps.prepare import Prepare
+
+    return Prepare(blobs, settings, on_death=telemetry.CHILD_DEATHS.labels("prepare").inc)
+
+
+def _ocr(settings: Settings, blobs: BlobStore) -> Step:
+    from processors.engines.factory import reader
+    from processors.steps.ocr import Ocr
+
+    return Ocr(reader(settings), blobs)
+
+
+def _chunk(settings: Settings, blobs: BlobStore) -> Step:
+    from processors.steps.chunk import Chunk
+
+    return Chunk()
+
+
+def _embed(settings: Settings, blobs: BlobStore) -> Step:
+    from processors.engines.factory import embedder
+    from processors.steps.embed import Embed
+
+    return Embed(embedder(settings))
+
+
+STEPS = {
+    "prepare": Planned(_prepare, 1, 24 * 3600, "faust"),  # its child has a deadline of its own, by page
+    "ocr": Planned(_ocr, 1, 300, "faust"),
+    "chunk": Planned(_chunk, 64, 60, "faust"),
+    "embed": Planned(_embed, 8, 120, "faust"),
+}
+
+
+def adapter(name: str) -> Adapter:
+    """The stream of that name; imported only when chosen, since Faust takes most of a second."""
+    modules = {"faust": ("faust_stream", "FaustStream"), "kafka": ("kafka_stream", "KafkaStream")}
+    module, member = modules[name]
+    found: Adapter = getattr(import_module(f"processors.stream.{module}"), member)
+    return found
+
+
+def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
+    """Be a member of the job's group until told to stop; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    group = Group(
+        f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.kafka, settings.session_seconds
+    )
+    _wait_for_topics(group, settings)
+    if settings.metrics_port:
+        telemetry.serve(settings.metrics_port)
+    watermarks = Watermarks()
+
+    async def build() -> Runner:
+        marks, orders = CompactedView(ATTEMPTS.name, settings.kafka), ControlView(CONTROL.name, settings.kafka)
+        await asyncio.gather(marks.open(), orders.open())
+        return Runner(
+            Parts(
+                handler=job.handler,
+                publisher=ClaimingPublisher(KafkaPublisher(settings.kafka, settings.publish_seconds), blobs),
+                attempts=Attempts(group.name, settings.slot, settings.run_dir, marks),
+                orders=orders,
+                failpoints=Failpoints(settings.slot, settings.run_dir),
+                finish=lambda record: watermarks.finish(record.partition, record.offset, record.epoch),
+                limit=job.limit,
+                unpack=lambda record: redeem(record, blobs),
+            )
+        )
+
+    stream = adapter(settings.stream or job.stream)(group, watermarks)
+    return stream.serve(build, lambda: mark_ready(settings))
+
+
+def mark_ready(settings: Settings) -> None:
+    """Tell the supervisor that this process works: partitions assigned, engine loaded."""
+    if settings.run_dir is not None:
+        mark = {"pid": os.getpid(), "at": time.time()}
+        waiting = settings.run_dir / f"{settings.slot}.ready.{os.getpid()}"
+        waiting.write_text(json.dumps(mark))
+        waiting.rename(settings.run_dir / f"{settings.slot}.ready")
+
+
+def _wait_for_topics(group: Group, settings: Settings) -> None:
+    """Refuse to start without topics: Faust ignores missing ones for ever. A log that is away is waited for."""
+    needed = (*group.topics, EVENTS.name, CONTROL.name, ATTEMPTS.name, DEAD_LETTERS.name)
+    while True:
+        try:
+            return provisioning.check(settings.kafka, needed, dev=settings.dev)
+        except DependencyDown as error:
+            log.warning("%s", error)
+            time.sleep(1)
+
+
+def main(arguments: Any = None) -> int:
+    """Run the step named on the command line."""
+    from sinks.blobs import open_blobs
+
+    (name,) = sys.argv[1:] if arguments is None else arguments
+    settings = Settings()
+    planned = STEPS[name]
+    blobs = open_blobs(settings.blobs)
+    handler = StepHandler(planned.build(settings, blobs), planned.deadline)
+    return run(Job(name, handler, min(planned.batch, settings.batch * 8), planned.stream), settings, blobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Composition root of the sinks: `python -m sinks.worker NAME` is one member of the sink's consumer group."""
+
+import sys
+from collections.abc import Callable
+
+from processors.handlers import SinkHandler
+from processors.worker import Job, run
+from schemas.failpoints import Failpoints
+from schemas.settings import Settings
+from schemas.work import Sink
+from sinks.blobs import open_blobs
+
+
+def _projector(settings: Settings, failpoints: Failpoints) -> Sink:
+    from sinks.projector import Projector
+
+    return Projector(settings.postgres.get_secret_value(), failpoints)
+
+
+def _pgvector(settings: Settings, failpoints: Failpoints) -> Sink:
+    from sinks.pgvector_index import PgvectorIndex
+
+    return PgvectorIndex(settings.postgres.get_secret_value(), failpoints)
+
+
+SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {"projector": _projector, "index-pgvector": _pgvector}
+BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs
+
+
+def main() -> int:
+    """Run the sink named on the command line."""
+    (name,) = sys.argv[1:]
+    settings = Settings()
+    sink = SINKS[name](settings, Failpoints(settings.slot, settings.run_dir))
+    return run(Job(name, SinkHandler(sink), BATCH, "kafka"), settings, open_blobs(settings.blobs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
