@@ -1,0 +1,1 @@
+"""The doors: authorise, validate, publish, answer; no logic beyond."""

@@ -1,0 +1,52 @@
+"""The application: routes, errors and middleware around injected parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import errors, health
+from api.metrics import ApiMetrics
+from api.middleware import RequestFrame
+from api.parts import Parts
+from api.queries import QueryEmbedder
+from api.v1 import jobs, search
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """An ASGI application that serves `parts`; nothing is contacted before the first request."""
+    queries = QueryEmbedder(parts.embedder)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        queries.start()
+        try:
+            yield
+        finally:
+            queries.close()
+            for close in parts.closers:
+                await close()
+
+    # The documentation pages of FastAPI load scripts from elsewhere; the description itself is served.
+    app = FastAPI(title="Headrace", version="1", docs_url=None, redoc_url=None, lifespan=life)
+    app.state.parts = parts
+    app.state.queries = queries
+    app.state.metrics = metrics = ApiMetrics(parts.lag)
+    app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
+    errors.install(app)
+    for router in (jobs.router, search.router, health.router):
+        app.include_router(router)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+def _described(app: FastAPI) -> dict[str, object]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs"))
+        schemas["Problem"] = problem
+        app.openapi_schema = schema
+    return app.openapi_schema

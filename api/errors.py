@@ -1,0 +1,134 @@
+"""Errors at the door: every one is an RFC 9457 problem with a stable code."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas.errors import BadRequest, DependencyDown, HeadraceError, InputError, NotFound, TooLarge, Unauthorized
+
+MEDIA_TYPE = "application/problem+json"
+_MOST_FIELDS = 20  # of a hostile body: a caller mends the first few anyway
+
+
+class FieldProblem(BaseModel):
+    """One wrong field: where it is (a JSON pointer; a form's field is `/name`), which rule it breaks, in words."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """The body of every error. `retryable`: the same request may succeed later."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    retryable: bool
+    errors: list[FieldProblem] | None = None
+
+
+class InvalidRequest(InputError):
+    """Fields that break the interface's rules, each named."""
+
+    code = "invalid_request"
+    title = "The request has invalid fields"
+
+    def __init__(self, errors: Sequence[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{error.pointer or '/'}: {error.detail}" for error in errors))
+        self.errors = list(errors)
+
+    @classmethod
+    def of(cls, details: Sequence[ErrorDetails], *, skip: int = 0) -> "InvalidRequest":
+        """From pydantic's findings; `skip` leading parts of each location are not the caller's."""
+        return cls([_field(detail, skip) for detail in details[:_MOST_FIELDS]])
+
+
+class MethodNotAllowed(InputError):
+    """The route exists, this method of it does not."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "The resource does not have this method"
+
+
+def problem(request: Request, error: HeadraceError, headers: dict[str, str] | None = None) -> Response:
+    """The answer that tells `error`; what went wrong inside (5xx that no dependency explains) is not told."""
+    told = error.detail if error.status != HeadraceError.status else error.title
+    body = Problem(
+        type=f"/problems/{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=told,
+        instance=request.url.path,
+        code=error.code,
+        request_id=request.state.request_id,
+        retryable=error.fate != "reject" or error.retry_after is not None,
+        errors=error.errors if isinstance(error, InvalidRequest) else None,
+    )
+    extra = dict(headers or {})
+    wait = error.retry_after or (2.0 if isinstance(error, DependencyDown) else None)
+    if wait is not None:
+        extra["Retry-After"] = str(math.ceil(wait))
+    if isinstance(error, Unauthorized):
+        extra["WWW-Authenticate"] = 'Bearer realm="headrace"'
+    return Response(body.model_dump_json(exclude_none=True), error.status, extra, MEDIA_TYPE)
+
+
+def declare(*errors: type[HeadraceError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for a route that may come to these errors."""
+    statuses: dict[int, list[str]] = {}
+    for error in errors:
+        statuses.setdefault(error.status, []).append(error.code)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": ", ".join(codes), "content": content} for status, codes in statuses.items()}
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem; unexpected exceptions are the middleware's."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HeadraceError)
+        return problem(request, error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        details = error.errors()
+        if any(detail["type"] == "json_invalid" for detail in details):
+            return problem(request, BadRequest("the body is not JSON"))
+        return problem(request, InvalidRequest.of(details, skip=1))
+
+    async def routing(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(request, _of_status(error.status_code), dict(error.headers or {}))
+
+    app.add_exception_handler(HeadraceError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, routing)
+
+
+def _of_status(status: int) -> HeadraceError:
+    known: dict[int, HeadraceError] = {
+        404: NotFound("there is no such route"),
+        405: MethodNotAllowed(),
+        413: TooLarge("the body is larger than this route accepts"),
+    }
+    return known.get(status) or BadRequest("the body could not be read")
+
+
+def _field(detail: ErrorDetails, skip: int) -> FieldProblem:
+    """Without pydantic's `input` and `url`: the caller's own bytes are not sent back."""
+    steps = [str(step)[:64].replace("~", "~0").replace("/", "~1") for step in detail["loc"][skip:]]
+    pointer = "".join(f"/{step}" for step in steps).encode(errors="replace").decode()
+    return FieldProblem(pointer=pointer, code=detail["type"], detail=detail["msg"])

@@ -1,0 +1,106 @@
+"""The API's composition root: `python -m api.main --own-port PORT [--fd N] [--host HOST]`.
+
+With `--fd` the process also serves an inherited listening socket, which it shares with its siblings: a client needs
+one address, and an operator can still ask each process by itself on its own port.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import socket
+import time
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+
+from api.app import create_app
+from api.parts import Parts
+from api.queries import LazyEmbedder
+from producers.lag import LagSource
+from producers.publisher import KafkaPublisher
+from schemas.ids import JobIds
+from schemas.ports import TextEmbedder
+from schemas.settings import Settings
+
+
+def connect(settings: Settings) -> Parts:
+    """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
+    from sinks.blobs import open_blobs
+    from sinks.postgres import engine, reader
+
+    database = engine.connect(settings.postgres.get_secret_value())
+    publisher = KafkaPublisher(settings.kafka, settings.publish_seconds)
+    lag = LagSource(settings.kafka)
+    return Parts(
+        publisher=publisher,
+        blobs=open_blobs(settings.blobs),
+        jobs=reader.PostgresJobReader(database),
+        search=reader.PgvectorSearch(database),
+        embedder=LazyEmbedder(partial(_load, settings)),
+        ids=JobIds({number: secret.get_secret_value() for number, secret in settings.id_keys.items()}),
+        settings=settings,
+        lag=lag,
+        closers=(publisher.close, database.dispose, partial(asyncio.to_thread, lag.close)),
+    )
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m api.main")
+    parser.add_argument("--fd", type=int, help="an inherited listening socket, shared with other API processes")
+    parser.add_argument("--own-port", type=int, required=True, help="a port of this process alone; 0 for any")
+    parser.add_argument("--host", default="127.0.0.1", help="the address of the own port")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings()
+    sockets = [_listen(options.host, options.own_port)]
+    if options.fd is not None:
+        sockets.append(socket.socket(fileno=options.fd))
+    config = uvicorn.Config(
+        create_app(connect(settings)),
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    _MarkedServer(config, settings).run(sockets)
+
+
+class _MarkedServer(uvicorn.Server):
+    """Leaves the ready mark once it serves."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, then say so."""
+        await super().startup(sockets)
+        if self._settings.run_dir is not None:
+            _mark(self._settings.run_dir / f"{self._settings.slot}.ready")
+
+
+def _mark(path: Path) -> None:
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    draft.write_text(json.dumps({"pid": os.getpid(), "at": time.time()}))
+    draft.replace(path)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
+
+
+def _load(settings: Settings) -> TextEmbedder:
+    from processors.engines import factory
+
+    return factory.embedder(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Around every request: its id, its size, its seconds, and the last net under it.
+
+Plain ASGI: a response is passed through as it is, and an upload is not touched on its way in.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Collection
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem
+from api.metrics import ApiMetrics
+from schemas.errors import HeadraceError
+
+log = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BODY_LIMIT = 1024 * 1024
+_LINGER_BYTES = 256 * 1024 * 1024
+_LINGER_SECONDS = 5.0
+
+
+class RequestFrame:
+    """Frames each request of `app`; the paths in `streamed` limit and pace their own bodies."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, streamed: Collection[str]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._streamed = streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's next event, as ASGI 3 defines it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, None if scope["path"] in self._streamed else _BODY_LIMIT)
+        begun = time.monotonic()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = 499  # as nginx counts callers that went away; nobody is left to be answered
+        except Exception:  # the last net: whatever it is, it is logged here and told without its insides
+            log.exception("request %s failed", exchange.id)
+            if exchange.status is None:
+                answer = problem(Request(scope), HeadraceError())
+                await answer(scope, exchange.receive, exchange.send)
+        finally:
+            path = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.observe(path, exchange.status or 500, time.monotonic() - begun)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int | None) -> None:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        self.id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+        scope.setdefault("state", {})["request_id"] = self.id
+        self.status: int | None = None
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._size = 0
+        self._read = b"content-length" not in headers and b"transfer-encoding" not in headers
+        self._expecting = b"expect" in headers
+
+    async def receive(self) -> Message:
+        """The next part of the body; ends one that is larger than the route's limit."""
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        self._read = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        if self._limit is not None and self._size > self._limit:
+            raise HTTPException(413)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The answer, with its request id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            names = [(b"x-request-id", self.id.encode()), (b"x-content-type-options", b"nosniff")]
+            message = {**message, "headers": [*message["headers"], *names]}
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if last and not self._read and not self._expecting:
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    async def _linger(self) -> None:
+        """Take in what the caller is still sending: closing at once would reset the connection and lose the answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while not self._read and self._size < _LINGER_BYTES:
+                    message = await self._receive()
+                    self._size += len(message.get("body", b""))
+                    self._read = message["type"] == "http.disconnect" or not message.get("more_body", False)

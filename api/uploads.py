@@ -1,0 +1,125 @@
+"""A caller's document, from the socket into the blob store: counted, hashed, durable, never held whole."""
+
+import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from api.errors import InvalidRequest
+from api.forms import StreamedForm
+from schemas.documents import Claim
+from schemas.envelope import Lane
+from schemas.errors import EmptyInput, TooLarge, UnsupportedMedia
+from schemas.ports import BlobStore
+
+_HEAD = 1024  # a PDF's header may stand anywhere in the first 1024 bytes
+_FORM_BYTES = 64 * 1024  # boundaries, part headers and small fields around the file
+_MOST_SECONDS = 30 * 24 * 3600
+
+
+def printable(text: str) -> str:
+    """`text` itself; raises ValueError when it holds control characters, which no log or database should meet."""
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+DocumentId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(printable)]
+
+
+class SubmitFields(BaseModel):
+    """The fields beside `file`: the caller's name for the document, its lane, and how long the answer is wanted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    document_id: DocumentId | None = None
+    lane: Lane = "interactive"
+    deadline_seconds: float | None = Field(default=None, gt=0, le=_MOST_SECONDS, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A stored document and what its caller said of it."""
+
+    claim: Claim
+    filename: str
+    fields: SubmitFields
+
+
+async def receive(request: Request, blobs: BlobStore, key: str, limit: int) -> Upload:
+    """Store the document of a submit request under `key`; when this raises, nothing is kept.
+
+    Raises the errors of `StreamedForm`, `EmptyInput`, `UnsupportedMedia`, `TooLarge` past `limit` bytes, and
+    `DependencyDown` from the store.
+    """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMedia("send the form without a Content-Encoding")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit + _FORM_BYTES:
+        raise TooLarge(f"the file is larger than {limit} bytes")
+    body = _capped(request.stream(), limit + _FORM_BYTES)
+    form = StreamedForm(body, request.headers.get("content-type", ""), SubmitFields.model_fields)
+    await form.until_file()
+    content = form.content()
+    head = await _head(content)
+    sniff(head)
+    claim = await blobs.write(key, _rejoin(head, content), limit=limit)
+    try:
+        await form.finish()
+        return Upload(claim, clean_filename(form.filename), SubmitFields.model_validate(form.fields))
+    except BaseException as error:
+        await blobs.delete(key)
+        if isinstance(error, ValidationError):
+            raise InvalidRequest.of(error.errors()) from error
+        raise
+
+
+def sniff(head: bytes) -> str:
+    """The media type that a document's first 1024 bytes show; the decoder has the last word, much later."""
+    if not head:
+        raise EmptyInput
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if b"%PDF-" in head[:_HEAD]:
+        return "application/pdf"
+    raise UnsupportedMedia
+
+
+def clean_filename(name: str) -> str:
+    """The last path component without control, formatting and surrogate characters, at most 255 characters.
+
+    It is shown to people and never used as a path.
+    """
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(character for character in last if unicodedata.category(character)[0] != "C").strip()
+    return "" if kept in {".", ".."} else kept[:255]
+
+
+async def _capped(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    """A chunked body has no Content-Length to check beforehand."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge
+        yield chunk
+
+
+async def _head(content: AsyncIterator[bytes]) -> bytes:
+    head = bytearray()
+    async for chunk in content:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    return bytes(head)
+
+
+async def _rejoin(head: bytes, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for chunk in content:
+        yield chunk

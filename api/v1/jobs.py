@@ -1,0 +1,155 @@
+"""Jobs: submit a document, ask how far it is, fetch what was read."""
+
+import re
+import secrets
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter, Request, Response
+from pydantic import AwareDatetime, BaseModel
+
+from api.auth import Tenant
+from api.errors import InvalidRequest, declare
+from api.parts import Parts, PartsOf
+from api.uploads import SubmitFields, Upload, receive
+from schemas import topics
+from schemas.codec import encode
+from schemas.documents import JobSubmitted
+from schemas.envelope import NAMESPACE, Envelope, child_span, new_trace
+from schemas.errors import (
+    BadRequest,
+    Conflict,
+    DependencyDown,
+    EmptyInput,
+    Gone,
+    LogUnavailable,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMedia,
+)  # fmt: skip
+from schemas.jobs import TERMINAL, JobResult, JobState, JobView
+from schemas.plans import DOCUMENT
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+# Clocks of API processes and brokers may differ, and a publish may take `publish_seconds` after the id was issued.
+_MARGIN = timedelta(seconds=30)
+_TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+                        **SubmitFields.model_json_schema()["properties"],
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class JobAccepted(BaseModel):
+    """A job that the log has confirmed: from now on it survives any crash."""
+
+    id: str
+    state: JobState = JobState.QUEUED
+    document_id: str
+    revision: int = 1
+    pipeline: str = DOCUMENT.pipeline
+    filename: str
+    size: int
+    sha256: str
+    created_at: AwareDatetime
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=declare(
+        BadRequest, Unauthorized, TooLarge, UnsupportedMedia, EmptyInput, InvalidRequest, LogUnavailable, DependencyDown
+    ),
+    openapi_extra=_FORM,
+)
+async def submit(request: Request, response: Response, tenant: Tenant, parts: PartsOf) -> JobAccepted:
+    """Store the document, put the job on the log, answer 202 once the log has confirmed it.
+
+    Never touches PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload
+    must not make it look old.
+    """
+    key = f"{tenant}/{secrets.token_hex(16)}/source"
+    upload = await receive(request, parts.blobs, key, parts.settings.upload_limit)
+    at = time.time()
+    job = parts.ids.issue(tenant, at=at)
+    envelope = _envelope(job, tenant, upload, datetime.fromtimestamp(at, UTC), request.headers.get("traceparent", ""))
+    payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=DOCUMENT.pipeline)
+    # When this raises, the record may still have reached the log, so the bytes stay; an orphan is swept by age.
+    await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
+    request.app.state.metrics.accepted(tenant)
+    response.headers["Location"] = f"/v1/jobs/{job}"
+    return JobAccepted(
+        id=job,
+        document_id=envelope.document,
+        filename=upload.filename,
+        size=upload.claim.size,
+        sha256=upload.claim.sha256,
+        created_at=envelope.at,
+    )
+
+
+@router.get("/{job}", responses=declare(Unauthorized, NotFound, Gone, DependencyDown))
+async def job_view(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
+    """How far a job is. Ids are checked without a database: one that this server did not issue to the caller is 404."""
+    issued = parts.ids.check(job, tenant)
+    return await _view(job, tenant, parts, issued)
+
+
+@router.get("/{job}/result", responses=declare(Unauthorized, NotFound, Conflict, Gone, DependencyDown))
+async def job_result(job: str, tenant: Tenant, parts: PartsOf) -> JobResult:
+    """What was read, page by page, and what went wrong; 409 until the job has ended."""
+    issued = parts.ids.check(job, tenant)
+    result = await parts.jobs.result(tenant, job)
+    if result is None:
+        await _view(job, tenant, parts, issued)
+    if result is None or result.state not in TERMINAL:
+        raise Conflict(retry_after=1)
+    return result
+
+
+async def _view(job: str, tenant: str, parts: Parts, issued: datetime) -> JobView:
+    view = await parts.jobs.job(tenant, job)
+    if view is not None:
+        return view
+    through = await parts.jobs.projected_through()
+    # Again, after the mark was read: the row may have come while the projector caught up, between the two reads.
+    view = await parts.jobs.job(tenant, job)
+    if view is not None:
+        return view
+    if through is not None and issued < through - _MARGIN:
+        raise Gone("the job is no longer kept")
+    return JobView(id=job, state=JobState.QUEUED, created_at=issued, projected_through=through)
+
+
+def _envelope(job: str, tenant: str, upload: Upload, at: datetime, trace: str) -> Envelope:
+    fields = upload.fields
+    return Envelope(
+        id=uuid.uuid5(NAMESPACE, f"{job}|{upload.claim.sha256}"),
+        kind=JobSubmitted.kind(),
+        at=at,
+        job=job,
+        run=1,
+        part=0,
+        tenant=tenant,
+        plan=DOCUMENT.hash,
+        lane=fields.lane,
+        deadline=at + timedelta(seconds=fields.deadline_seconds) if fields.deadline_seconds else None,
+        document=fields.document_id or f"doc_{secrets.token_hex(12)}",
+        traceparent=child_span(trace) if _TRACE.fullmatch(trace) else new_trace(),
+    )

@@ -1,0 +1,27 @@
+"""Search by meaning over everything the caller has submitted."""
+
+from fastapi import APIRouter, Request
+
+from api.auth import Tenant
+from api.errors import FieldProblem, InvalidRequest, declare
+from api.parts import PartsOf
+from api.queries import QueryEmbedder
+from api.uploads import printable
+from schemas.errors import BadRequest, DependencyDown, TooLarge, Unauthorized
+from schemas.jobs import SearchRequest, SearchResponse
+from schemas.ports import Passage
+
+router = APIRouter(prefix="/v1/search", tags=["search"])
+
+
+@router.post("", responses=declare(BadRequest, Unauthorized, TooLarge, InvalidRequest, DependencyDown))
+async def search(request: Request, wanted: SearchRequest, tenant: Tenant, parts: PartsOf) -> SearchResponse:
+    """The passages nearest to `query`, best first, each with its document, page and box."""
+    try:
+        printable(wanted.document_id or "")
+    except ValueError as error:
+        raise InvalidRequest([FieldProblem(pointer="/document_id", code="value_error", detail=str(error))]) from error
+    queries: QueryEmbedder = request.app.state.queries
+    vector = await queries.embed(wanted.query)
+    hits = await parts.search.search(tenant, Passage(vector, wanted.limit, wanted.document_id))
+    return SearchResponse(query=wanted.query, hits=hits)

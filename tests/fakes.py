@@ -1,0 +1,150 @@
+"""The ports in memory, for unit tests of the doors alone."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from api.parts import Parts
+from producers.lag import GroupLag
+from schemas.documents import Claim
+from schemas.errors import DependencyDown, LogUnavailable, TooLarge
+from schemas.ids import JobIds
+from schemas.jobs import JobResult, JobView, SearchHit
+from schemas.ports import Passage
+from schemas.records import Outgoing
+from schemas.settings import Settings
+
+KEYS = {"demo-key": "demo", "other-key": "other"}
+
+
+@dataclass
+class FakePublisher:
+    published: list[Outgoing] = field(default_factory=list)
+    down: bool = False
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        await self.ping()
+        self.published.extend(records)
+
+    async def ping(self) -> None:
+        if self.down:
+            raise LogUnavailable(retry_after=3)
+
+
+@dataclass
+class FakeBlobs:
+    kept: dict[str, bytes] = field(default_factory=dict)
+    down: bool = False
+
+    async def write(self, key: str, content: AsyncIterator[bytes], *, limit: int) -> Claim:
+        await self.ping()
+        whole = bytearray()
+        async for chunk in content:
+            whole += chunk
+            if len(whole) > limit:
+                raise TooLarge(f"the file is larger than {limit} bytes")
+        return self.put(key, bytes(whole))
+
+    def put(self, key: str, content: bytes) -> Claim:
+        self.kept[key] = content
+        return Claim(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+    def read(self, claim: Claim) -> bytes:
+        return self.kept[claim.key]
+
+    async def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+    async def ping(self) -> None:
+        if self.down:
+            raise DependencyDown("the blob store does not answer")
+
+
+@dataclass
+class FakeJobs:
+    views: dict[tuple[str, str], JobView] = field(default_factory=dict)
+    results: dict[tuple[str, str], JobResult] = field(default_factory=dict)
+    through: datetime | None = None
+    down: bool = False
+    reads: int = 0
+    late: JobView | None = None
+
+    async def job(self, tenant: str, job: str) -> JobView | None:
+        await self.ping()
+        self.reads += 1
+        if self.late is not None and self.reads > 1:
+            return self.late
+        return self.views.get((tenant, job))
+
+    async def result(self, tenant: str, job: str) -> JobResult | None:
+        await self.ping()
+        return self.results.get((tenant, job))
+
+    async def projected_through(self) -> datetime | None:
+        await self.ping()
+        return self.through
+
+    async def ping(self) -> None:
+        if self.down:
+            raise DependencyDown("PostgreSQL does not answer", retry_after=2)
+
+
+@dataclass
+class FakeSearch:
+    hits: dict[str, list[SearchHit]] = field(default_factory=dict)
+    asked: list[Passage] = field(default_factory=list)
+
+    async def search(self, tenant: str, passage: Passage) -> list[SearchHit]:
+        self.asked.append(passage)
+        return self.hits.get(tenant, [])[: passage.limit]
+
+    async def ping(self) -> None:
+        return
+
+
+@dataclass
+class FakeEmbedder:
+    broken: bool = False
+    value: float = 1.0
+
+    def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        if self.broken:
+            raise RuntimeError("secret inside")
+        return [(self.value, 0.0) for _ in texts]
+
+
+@dataclass
+class FakeLag:
+    down: bool = False
+    reads: int = 0
+
+    def read(self) -> list[GroupLag]:
+        self.reads += 1
+        if self.down:
+            raise DependencyDown("Kafka does not answer")
+        return [GroupLag("headrace.ocr", "headrace.ocr", 7, 1.5)]
+
+    def dead_letters(self) -> int:
+        return 3
+
+
+@dataclass
+class World:
+    """Every fake, and the parts made of them."""
+
+    publisher: FakePublisher = field(default_factory=FakePublisher)
+    blobs: FakeBlobs = field(default_factory=FakeBlobs)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
+    search: FakeSearch = field(default_factory=FakeSearch)
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    lag: FakeLag = field(default_factory=FakeLag)
+    ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
+    upload_limit: int = 1_000_000
+
+    def parts(self) -> Parts:
+        hashed = {hashlib.sha256(key.encode()).hexdigest(): tenant for key, tenant in KEYS.items()}
+        settings = Settings(api_keys=hashed, upload_limit=self.upload_limit)
+        return Parts(
+            self.publisher, self.blobs, self.jobs, self.search, self.embedder, self.ids, settings, self.lag
+        )  # fmt: skip
