@@ -8,8 +8,8 @@ cannot be written, the loop waits for the log; where the loop itself fails, the 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -46,9 +46,9 @@ class Parts:
     attempts: Attempts
     orders: Orders
     failpoints: Failpoints
-    finish: Callable[[Record], None]
+    finish: Callable[[Record], object]
     limit: int
-    unpack: Callable[[Record], Record] = field(default=lambda record: record)
+    unpack: Callable[[Record], Awaitable[Record]]
 
 
 class Runner:
@@ -138,7 +138,7 @@ class Runner:
         tasks = []
         for record in records:
             try:
-                envelope, payload = decode(self._parts.unpack(record))
+                envelope, payload = decode(await self._parts.unpack(record))
             except HeadraceError as error:
                 await self._settle(record, outcome_of(record, self._name, error))
                 continue

@@ -15,7 +15,7 @@ _HEADER = "headrace_claim"
 
 
 class ClaimingPublisher:
-    """A publisher that puts large values aside first, durably, so that a record never names bytes that are not there."""
+    """A publisher that puts large values aside first, durably: a record never names bytes that are not there."""
 
     def __init__(self, publisher: Publisher, blobs: BlobStore) -> None:
         self._publisher = publisher
@@ -39,12 +39,13 @@ class ClaimingPublisher:
         return dataclasses.replace(record, value=b"{}", headers=(*record.headers, header))
 
 
-def redeem(record: Record, blobs: BlobStore) -> Record:
-    """The record with its value fetched, where it carries a claim (blocking)."""
+async def redeem(record: Record, blobs: BlobStore) -> Record:
+    """The record with its value fetched, where it carries a claim."""
     header = next((value for name, value in record.headers if name == _HEADER), None)
     if header is None:
         return record
-    return dataclasses.replace(record, value=blobs.read(Claim.model_validate_json(header)))
+    value = await asyncio.to_thread(blobs.read, Claim.model_validate_json(header))
+    return dataclasses.replace(record, value=value)
 
 
 def _is_ours(record: Outgoing) -> bool:

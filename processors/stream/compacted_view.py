@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -28,14 +28,18 @@ class CompactedView:
 
     async def open(self) -> None:
         """Read to the present end, waiting for the log as long as it takes, then follow."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, fetch_max_wait_ms=500, retry_backoff_ms=200)
+        consumer = AIOKafkaConsumer(
+            self._topic,
+            bootstrap_servers=self._bootstrap,
+            group_id=None,  # then every partition is this reader's
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=500,
+            retry_backoff_ms=200,
+        )
         while True:
             try:
                 await consumer.start()
-                partitions = [TopicPartition(self._topic, n) for n in consumer.partitions_for_topic(self._topic) or ()]
-                consumer.assign(partitions)
-                await consumer.seek_to_beginning(*partitions)
-                ends = await consumer.end_offsets(partitions)
+                ends = await consumer.end_offsets(consumer.assignment())
                 break
             except KafkaError as error:
                 log.warning("%s cannot be read yet: %r", self._topic, error)

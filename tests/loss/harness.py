@@ -1,0 +1,159 @@
+"""Drives members, feeds them, and reads what they did from the log itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from producers import provisioning
+from schemas.documents import ChunksIndexed
+from schemas.envelope import NAMESPACE, Envelope, new_trace
+from schemas.plans import DOCUMENT
+from schemas.topics import CONTROL, DEAD_LETTERS
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> float:
+    """Wait for a condition; the seconds it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+class Bench:
+    """One topic in, one topic out, one group, and its members."""
+
+    def __init__(self, bootstrap: str, folder: Path, stream: str, partitions: int = 4) -> None:
+        self.bootstrap = bootstrap
+        self.folder = folder
+        self._stream = stream
+        tag = uuid.uuid4().hex[:8]
+        self.topic, self.out, self.group = f"loss-{tag}", f"loss-{tag}-out", f"headrace.loss-{tag}"
+        self._partitions = partitions
+        self.job = f"job_{tag}"
+        self._members: list[subprocess.Popen[bytes]] = []
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        provisioning.apply(bootstrap, dev=True)
+        for name in (self.topic, self.out):
+            self.create(name)
+
+    def create(self, name: str) -> None:
+        for future in self._admin.create_topics([NewTopic(name, self._partitions, 1)]).values():
+            future.result(10)
+
+    def feed(self, numbers: Iterable[int], *, raw: Iterable[bytes] = ()) -> None:
+        """Records numbered by their part, round the partitions; `raw` values get no envelope."""
+        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for number in numbers:
+            value = ChunksIndexed(index="in", count=number).model_dump_json()
+            headers = list(self.envelope(number).headers())
+            producer.produce(self.topic, value, str(number), partition=number % self._partitions, headers=headers)
+        for value in raw:
+            producer.produce(self.topic, value, b"raw", partition=0)
+        assert producer.flush(20) == 0
+
+    def envelope(self, number: int, job: str = "") -> Envelope:
+        return Envelope(
+            id=uuid.uuid5(NAMESPACE, f"{self.topic}{number}"), kind=ChunksIndexed.kind(), at=datetime.now(UTC),
+            job=job or self.job, run=1, part=number, tenant="demo", plan=DOCUMENT.hash, document="doc", traceparent=new_trace(),
+        )  # fmt: skip
+
+    def order(self, value: bytes) -> None:
+        """A control record about the job."""
+        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        producer.produce(CONTROL.name, value, self.job)
+        assert producer.flush(20) == 0
+
+    def start(self, slot: str = "loss-1", **script: object) -> subprocess.Popen[bytes]:
+        told = {
+            "folder": str(self.folder), "slot": slot, "bootstrap": self.bootstrap, "group": self.group,
+            "topic": self.topic, "out": self.out, "stream": self._stream, **script,
+        }  # fmt: skip
+        (self.folder / f"{slot}.ready").unlink(missing_ok=True)
+        with (self.folder / f"{slot}.log").open("ab") as output:
+            member = subprocess.Popen(
+                [sys.executable, "-m", "tests.loss.member", json.dumps(told)], stdout=output, stderr=output
+            )
+        self._members.append(member)
+        return member
+
+    def ready(self, slot: str = "loss-1", seconds: float = 40) -> float:
+        return until((self.folder / f"{slot}.ready").exists, seconds, f"{slot} ready")
+
+    def stop(self, member: subprocess.Popen[bytes], number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        if member.poll() is None:
+            member.send_signal(number)
+        return member.wait(seconds)
+
+    def close(self) -> None:
+        for member in self._members:
+            if member.poll() is None:
+                member.kill()
+            member.wait()
+
+    def noted(self, what: str) -> Counter[int]:
+        path = self.folder / "journal"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return Counter(number for _, _, said, number in lines if said == what)
+
+    def emitted(self) -> Counter[int]:
+        """Parts on the output topic, by how often they lie there."""
+        return Counter(_part(message) for message in self._read(self.out))
+
+    def dead(self) -> list[dict[str, str]]:
+        """This group's dead letters: their headers, and their value under `value`."""
+        letters = [
+            {**{name: data.decode() for name, data in message.headers()}, "value": (message.value() or b"").decode("latin1")}
+            for message in self._read(DEAD_LETTERS.name, partitions=1)
+        ]
+        return [letter for letter in letters if letter["headrace_position"].startswith(f"{self.topic}[")]
+
+    def committed(self) -> dict[int, int]:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "log_level": 0})
+        asked = [TopicPartition(self.topic, number) for number in range(self._partitions)]
+        found = {item.partition: max(0, item.offset) for item in consumer.committed(asked, timeout=10)}
+        consumer.close()
+        return found
+
+    def _read(self, topic: str, partitions: int | None = None) -> list[Any]:
+        consumer = Consumer(
+            {"bootstrap.servers": self.bootstrap, "group.id": uuid.uuid4().hex, "enable.auto.commit": False, "log_level": 0}
+        )
+        found = []
+        for number in range(partitions or self._partitions):
+            place = TopicPartition(topic, number, 0)
+            low, high = consumer.get_watermark_offsets(place, timeout=10)
+            consumer.assign([TopicPartition(topic, number, low)])
+            position = low
+            while position < high:
+                message = consumer.poll(5)
+                assert message is not None
+                assert message.error() is None
+                found.append(message)
+                position = message.offset() + 1
+        consumer.close()
+        return found
+
+
+def _part(message: Any) -> int:
+    return int(dict(message.headers())["ce_part"])
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

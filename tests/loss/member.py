@@ -1,0 +1,104 @@
+"""A member of a group under test, run as `python -m tests.loss.member` with its script as JSON on the command line.
+
+The stream, loop, batcher, watermarks, attempts and publisher are the real ones; only the step is scripted.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from processors.attempts import Attempts
+from processors.handlers import StepHandler
+from processors.runner import Parts, Runner
+from processors.stream.compacted_view import CompactedView, ControlView
+from processors.stream.port import Group
+from processors.watermark import Watermarks
+from processors.worker import adapter
+from producers import provisioning
+from producers.publisher import KafkaPublisher
+from schemas.codec import follow
+from schemas.documents import ChunksIndexed
+from schemas.failpoints import Failpoints
+from schemas.records import Record
+from schemas.topics import ATTEMPTS, CONTROL
+from schemas.work import Answer, Task
+
+
+class Scripted:
+    """Emits one record for each; sleeps, raises or dies where the script says so."""
+
+    name = "scripted"
+
+    def __init__(self, script: dict[str, object], journal: Path) -> None:
+        self._script = script
+        self._journal = journal.open("a", buffering=1)
+
+    def load(self) -> None:
+        self._note("loaded", 0)
+
+    def run(self, tasks: Sequence[Task]) -> Sequence[Answer]:
+        gc.collect()
+        answers: list[Answer] = []
+        for task in tasks:
+            number = task.envelope.part
+            self._note("start", number)
+            time.sleep(float(str(self._script.get("seconds", 0))))
+            if number in self._numbers("dies_at"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if number in self._numbers("raises_at"):
+                raise RuntimeError("scripted")
+            out = follow(str(self._script["out"]), task.envelope, self.name, ChunksIndexed(index="test", count=1))
+            answers.append([out])
+            self._note("done", number)
+        return answers
+
+    def _numbers(self, name: str) -> list[int]:
+        found = self._script.get(name, [])
+        assert isinstance(found, list)
+        return found
+
+    def _note(self, what: str, number: int) -> None:
+        self._journal.write(json.dumps([time.time(), os.getpid(), what, number]) + "\n")
+
+
+async def _as_is(record: Record) -> Record:
+    return record
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    script = json.loads(sys.argv[1])
+    folder, slot, bootstrap = Path(script["folder"]), script["slot"], script["bootstrap"]
+    group = Group(script["group"], slot, (script["topic"],), bootstrap, session_seconds=6.0)
+    provisioning.check(bootstrap, group.topics, dev=True)
+    watermarks = Watermarks()
+    step = Scripted(script, folder / "journal")
+
+    async def build() -> Runner:
+        marks, orders = CompactedView(ATTEMPTS.name, bootstrap), ControlView(CONTROL.name, bootstrap)
+        await asyncio.gather(marks.open(), orders.open())
+        return Runner(
+            Parts(
+                handler=StepHandler(step, 60.0),
+                publisher=KafkaPublisher(bootstrap),
+                attempts=Attempts(group.name, slot, folder, marks),
+                orders=orders,
+                failpoints=Failpoints(slot, folder),
+                finish=lambda record: watermarks.finish(record.partition, record.offset, record.epoch),
+                limit=int(script.get("limit", 8)),
+                unpack=_as_is,
+            )
+        )
+
+    return adapter(script["stream"])(group, watermarks).serve(build, (folder / f"{slot}.ready").touch)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
