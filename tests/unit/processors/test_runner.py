@@ -1,0 +1,224 @@
+"""The loop's outcomes, with a scripted handler and a publisher in memory."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from processors import runner as loop
+from processors.attempts import Attempts
+from processors.runner import Parts, Runner
+from schemas.codec import encode
+from schemas.documents import ChunksIndexed
+from schemas.envelope import Envelope, new_trace
+from schemas.errors import DependencyDown, Encrypted, LogUnavailable
+from schemas.failpoints import Failpoints
+from schemas.plans import DOCUMENT
+from schemas.records import Outgoing, Partition, Record
+from schemas.topics import ATTEMPTS, DEAD_LETTERS, EVENTS
+from schemas.work import Answer, Task
+
+OUT = Outgoing("out", b"k", b"v")
+
+
+class Handler:
+    name = "test"
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.batches: list[int] = []
+
+    async def open(self) -> None: ...
+
+    async def handle(self, tasks: Sequence[Task]) -> Sequence[Answer]:
+        self.batches.append(len(tasks))
+        answer = self.answers.pop(0) if self.answers else [OUT]
+        if isinstance(answer, list) and answer and isinstance(answer[0], Outgoing):
+            return [answer] * len(tasks)
+        if isinstance(answer, list):
+            return answer
+        assert isinstance(answer, Exception)
+        raise answer
+
+    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Log:
+    """A publisher in memory that can be away for some calls."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.records: list[Outgoing] = []
+        self._away = away
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        if records and self._away:
+            self._away -= 1
+            raise LogUnavailable
+        self.records += records
+
+    async def ping(self) -> None: ...
+
+    def on(self, topic: str) -> list[Outgoing]:
+        return [record for record in self.records if record.topic == topic]
+
+
+class Orders:
+    def __init__(self, cancelled: bool = False) -> None:
+        self._cancelled = cancelled
+
+    def cancelled(self, job: str) -> bool:
+        return self._cancelled
+
+
+class Marks(dict[bytes, bytes]):
+    """A view that nothing follows."""
+
+
+@pytest.fixture(autouse=True)
+def _short_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "HOLD_SECONDS", (0.0, 0.0))
+
+
+def _record(offset: int, **changes: object) -> Record:
+    envelope = Envelope(
+        id="00000000-0000-0000-0000-000000000001", kind=ChunksIndexed.kind(), at=datetime.now(UTC), job="job_a", run=1, part=1,
+        tenant="demo", plan=DOCUMENT.hash, document="d", traceparent=new_trace(),
+    ).model_copy(update=changes)  # fmt: skip
+    outgoing = encode("in", envelope, ChunksIndexed(index="i", count=1))
+    return Record(Partition("in", 0), offset, 1, outgoing.key, outgoing.value, outgoing.headers, 0.0)
+
+
+class Bench:
+    def __init__(self, handler: Handler, folder: Path, *, log: Log | None = None, orders: Orders | None = None) -> None:
+        self.log = log or Log()
+        self.handler = handler
+        self.finished: list[int] = []
+        self.marks = Marks()
+        parts = Parts(
+            handler=handler, publisher=self.log, attempts=Attempts("g", "s-1", folder, self.marks),
+            orders=orders or Orders(), failpoints=Failpoints("s-1", None),
+            finish=lambda record: self.finished.append(record.offset), limit=8, unpack=self._as_is,
+        )  # fmt: skip
+        self.runner = Runner(parts)
+
+    @staticmethod
+    async def _as_is(record: Record) -> Record:
+        return record
+
+    async def work(self, *records: Record) -> None:
+        for record in records:
+            await self.runner.deliver(record)
+        running = asyncio.create_task(self.runner.run())
+        async with asyncio.timeout(10):
+            while len(self.finished) < len(records):
+                assert not running.done(), running.exception()
+                await asyncio.sleep(0)
+        await self.runner.drain()
+        await running
+
+
+async def test_a_batch_is_published_before_its_offsets_pass(tmp_path: Path) -> None:
+    bench = Bench(Handler(), tmp_path)
+    await bench.work(_record(0), _record(1), _record(2))
+    assert bench.handler.batches == [3]
+    assert bench.finished == [0, 1, 2]
+    assert bench.log.on("out") == [OUT, OUT, OUT]
+
+
+async def test_the_callers_fault_is_a_dead_letter_and_a_failure_event(tmp_path: Path) -> None:
+    bench = Bench(Handler([Encrypted()]), tmp_path)
+    await bench.work(_record(0))
+    (letter,) = bench.log.on(DEAD_LETTERS.name)
+    assert letter.value == _record(0).value
+    assert dict(letter.headers)["headrace_code"] == b"encrypted_document"
+    (event,) = bench.log.on(EVENTS.name)
+    assert json.loads(event.value or b"")["code"] == "encrypted_document"
+
+
+async def test_a_dependency_that_is_down_is_waited_for_and_nothing_is_given_up(tmp_path: Path) -> None:
+    bench = Bench(Handler(*[DependencyDown()] * 9), tmp_path)
+    await bench.work(_record(0), _record(1))
+    assert bench.handler.batches == [2] * 10, "held as one batch, in order"
+    assert not bench.log.on(DEAD_LETTERS.name)
+
+
+async def test_a_log_that_is_away_is_waited_for_and_no_offset_passes_before(tmp_path: Path) -> None:
+    bench = Bench(Handler(), tmp_path, log=Log(away=5))
+    await bench.work(_record(0))
+    assert bench.log.on("out") == [OUT]
+    assert bench.handler.batches == [1], "the work was not done again"
+
+
+async def test_one_bad_record_of_a_batch_harms_no_other(tmp_path: Path) -> None:
+    bench = Bench(Handler(ValueError("secret words"), [OUT], Encrypted(), [OUT]), tmp_path)
+    await bench.work(_record(0), _record(1), _record(2))
+    assert bench.handler.batches == [3, 1, 1, 1]
+    assert len(bench.log.on("out")) == 2
+    assert len(bench.log.on(DEAD_LETTERS.name)) == 1
+
+
+async def test_an_unknown_error_quotes_nothing_of_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processors.outcomes.TRIES", 1)
+    bench = Bench(Handler(ValueError("secret words")), tmp_path)
+    await bench.work(_record(0))
+    assert b"secret" not in b"".join(value for record in bench.log.records for _, value in record.headers)
+    assert all(b"secret" not in (record.value or b"") for record in bench.log.records)
+
+
+async def test_what_is_newer_than_us_waits(tmp_path: Path) -> None:
+    bench = Bench(Handler(), tmp_path)
+    await bench.runner.deliver(_record(0, plan="0" * 16))
+    await bench.runner.deliver(_record(1))
+    running = asyncio.create_task(bench.runner.run())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not bench.log.on(DEAD_LETTERS.name)
+    assert 0 not in bench.finished
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("orders", "deadline", "reason"), [(True, None, "cancelled"), (False, -1, "expired")])
+async def test_moot_work_is_skipped_with_an_event(
+    tmp_path: Path, orders: bool, deadline: int | None, reason: str
+) -> None:
+    bench = Bench(Handler(), tmp_path, orders=Orders(orders))
+    late = None if deadline is None else datetime.now(UTC) + timedelta(seconds=deadline)
+    await bench.work(_record(0, deadline=late))
+    assert bench.handler.batches == []
+    (event,) = bench.log.on(EVENTS.name)
+    assert json.loads(event.value or b"")["reason"] == reason
+
+
+async def test_suspects_run_alone_and_marked_and_their_mark_is_lifted(tmp_path: Path) -> None:
+    (tmp_path / "s-1.inflight").write_text(json.dumps(["in[0]@1"]) + "\n")
+    bench = Bench(Handler(), tmp_path)
+    await bench.work(_record(0), _record(1), _record(2))
+    assert sorted(bench.handler.batches) == [1, 2]
+    mark = bench.log.on(ATTEMPTS.name)[0]
+    assert json.loads(mark.value or b"") == {"count": 1}
+
+
+async def test_the_third_death_is_the_last(tmp_path: Path) -> None:
+    (tmp_path / "s-1.inflight").write_text(json.dumps(["in[0]@0"]) + "\n")
+    bench = Bench(Handler(), tmp_path)
+    bench.marks[b"g in[0]@0"] = b'{"count":2}'
+    await bench.work(_record(0))
+    assert bench.handler.batches == []
+    assert dict(bench.log.on(DEAD_LETTERS.name)[0].headers)["headrace_code"] == b"poison_record"
+    assert bench.log.on(ATTEMPTS.name)[-1].value is None, "the mark is lifted with the outcome"
+
+
+async def test_a_clean_end_leaves_no_suspects_and_a_kill_leaves_exactly_what_ran(tmp_path: Path) -> None:
+    bench = Bench(Handler(), tmp_path)
+    await bench.runner.deliver(_record(4))
+    attempts = Attempts("g", "s-2", tmp_path, Marks())
+    attempts.running([_record(4), _record(5)])
+    assert [Attempts("g", "s-2", tmp_path, Marks()).suspect(_record(n)) for n in (3, 4, 5)] == [False, True, True]
+    attempts.close()
+    assert not Attempts("g", "s-2", tmp_path, Marks()).suspect(_record(4))
