@@ -1,0 +1,181 @@
+"""Reading jobs, results and search: what any API process can say, with the projector behind, ahead or away."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from api.app import create_app
+from schemas.ids import JobIds
+from schemas.jobs import JobResult, JobState, JobView, SearchHit
+from tests.fakes import World
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(create_app(world.parts()))
+    headers = {"authorization": "Bearer demo-key"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
+        yield client
+
+
+def issue(world: World, tenant: str = "demo", *, age: float = 0) -> str:
+    return world.ids.issue(tenant, at=NOW.timestamp() - age)
+
+
+def result(job: str, state: JobState) -> JobResult:
+    return JobResult(
+        id=job, state=state, document_id="d", document_sha256="0" * 64, revision=1, plan="p", pages=[], errors=[]
+    )
+
+
+@pytest.mark.parametrize("path", ["", "/result"])
+async def test_forged_foreign_and_malformed_ids_are_404_without_a_database(
+    world: World, client: httpx2.AsyncClient, path: str
+) -> None:
+    world.jobs.down = True
+    own = issue(world)
+    forged = own[:-1] + ("a" if own[-1] != "a" else "b")
+    others_key = JobIds({1: "another secret"}).issue("demo")
+    for job in (forged, issue(world, "other"), others_key, "job_x", "%00", "x" * 5000, own.upper()):
+        response = await client.get(f"/v1/jobs/{job}{path}")
+        assert (response.status_code, response.json()["code"]) == (404, "not_found"), job
+    assert world.jobs.reads == 0
+
+
+@pytest.mark.parametrize("through", [None, NOW - timedelta(seconds=60), NOW, NOW + timedelta(seconds=29)])
+async def test_a_job_that_is_not_projected_yet_is_queued(
+    world: World, client: httpx2.AsyncClient, through: datetime | None
+) -> None:
+    world.jobs.through = through
+    job = issue(world)
+    response = await client.get(f"/v1/jobs/{job}")
+    assert response.status_code == 200
+    view = JobView.model_validate(response.json())
+    assert (view.id, view.state, view.projected_through) == (job, JobState.QUEUED, through)
+    response = await client.get(f"/v1/jobs/{job}/result")
+    assert (response.status_code, response.json()["code"]) == (409, "not_ready")
+    assert response.json()["retryable"] is True
+
+
+@pytest.mark.parametrize("path", ["", "/result"])
+async def test_an_old_id_without_a_row_is_gone(world: World, client: httpx2.AsyncClient, path: str) -> None:
+    world.jobs.through = NOW
+    response = await client.get(f"/v1/jobs/{issue(world, age=31)}{path}")
+    assert (response.status_code, response.json()["code"]) == (410, "gone")
+
+
+async def test_a_row_that_comes_between_the_two_reads_is_found(world: World, client: httpx2.AsyncClient) -> None:
+    job = issue(world, age=3600)
+    world.jobs.through = NOW
+    world.jobs.late = JobView(id=job, state=JobState.RUNNING)
+    response = await client.get(f"/v1/jobs/{job}")
+    assert (response.status_code, response.json()["state"]) == (200, "running")
+
+
+async def test_a_projected_job_is_shown_as_it_is(world: World, client: httpx2.AsyncClient) -> None:
+    job = issue(world)
+    world.jobs.views["demo", job] = JobView(id=job, state=JobState.PARTIAL, pages_total=2, pages_done=1)
+    assert (await client.get(f"/v1/jobs/{job}")).json()["pages_done"] == 1
+
+
+@pytest.mark.parametrize("state", list(JobState))
+async def test_a_result_is_given_only_once_the_job_has_ended(
+    world: World, client: httpx2.AsyncClient, state: JobState
+) -> None:
+    job = issue(world)
+    world.jobs.results["demo", job] = result(job, state)
+    response = await client.get(f"/v1/jobs/{job}/result")
+    assert response.status_code == (409 if state in {JobState.QUEUED, JobState.RUNNING} else 200)
+
+
+async def test_reads_say_503_while_the_database_is_down(world: World, client: httpx2.AsyncClient) -> None:
+    world.jobs.down = True
+    for path in ("", "/result"):
+        response = await client.get(f"/v1/jobs/{issue(world)}{path}")
+        assert (response.status_code, response.json()["code"]) == (503, "dependency_down")
+        assert response.headers["retry-after"] == "2"
+
+
+async def test_search_gives_the_callers_own_hits(world: World, client: httpx2.AsyncClient) -> None:
+    hit = SearchHit(
+        document_id="d", revision=1, job="j", page=1, chunk=0, text="t", box=(0, 0, 1, 1), image_width=1,
+        image_height=1, score=0.5,
+    )  # fmt: skip
+    world.search.hits["demo"] = [hit]
+    asked = {"query": "who?", "limit": 3, "document_id": "d"}
+    response = await client.post("/v1/search", json=asked)
+    assert response.json() == {"query": "who?", "hits": [hit.model_dump(mode="json")]}
+    [passage] = world.search.asked
+    assert (passage.vector, passage.limit, passage.document_id) == ((1.0, 0.0), 3, "d")
+    other = await client.post("/v1/search", json=asked, headers={"authorization": "Bearer other-key"})
+    assert other.json()["hits"] == []
+
+
+async def test_a_broken_model_is_503_and_its_words_stay_inside(world: World, client: httpx2.AsyncClient) -> None:
+    world.embedder.broken = True
+    response = await client.post("/v1/search", json={"query": "x"})
+    assert (response.status_code, response.json()["code"]) == (503, "dependency_down")
+    assert "secret inside" not in response.text
+    ready = (await client.get("/readyz")).json()
+    assert (ready["status"], ready["degraded"]) == ("ready", ["embedder"])
+    world.embedder.broken = False
+    assert (await client.post("/v1/search", json={"query": "x"})).status_code == 200
+
+
+async def test_a_vector_that_is_no_number_never_reaches_the_index(world: World, client: httpx2.AsyncClient) -> None:
+    world.embedder.value = float("nan")
+    response = await client.post("/v1/search", json={"query": "x"})
+    assert (response.status_code, response.json()["code"]) == (500, "model_output_invalid")
+    assert world.search.asked == []
+
+
+async def test_readiness_names_the_sick_part(world: World, client: httpx2.AsyncClient) -> None:
+    await client.post("/v1/search", json={"query": "x"})
+    assert (await client.get("/readyz")).json()["degraded"] == []
+    world.jobs.down = True
+    degraded = await client.get("/readyz")
+    assert (degraded.status_code, degraded.json()["degraded"]) == (200, ["postgresql"])
+    world.publisher.down = True
+    sick = await client.get("/readyz")
+    assert (sick.status_code, sick.json()["status"]) == (503, "unavailable")
+    assert sick.json()["parts"]["kafka"] == {"state": "failed", "code": "log_unavailable"}
+    assert sick.json()["parts"]["blobs"] == {"state": "ok", "code": None}
+    assert (await client.get("/livez")).status_code == 200
+
+
+async def test_metrics_hold_only_names_of_the_closed_list(world: World, client: httpx2.AsyncClient) -> None:
+    from typing import get_args
+
+    from prometheus_client.parser import text_string_to_metric_families
+
+    from schemas.telemetry import Metric
+
+    await client.get(f"/v1/jobs/{issue(world)}")
+    await client.get("/nope")
+    text = (await client.get("/metrics")).text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    known = {name.removesuffix("_total") for name in get_args(Metric)}
+    assert {name.removesuffix("_created").removesuffix("_total") for name in families} <= known
+    routes = {sample.labels["route"] for sample in families["headrace_api_request_seconds"].samples}
+    assert routes == {"/v1/jobs/{job}", "unmatched"}
+    [lag] = families["headrace_group_lag_records"].samples
+    assert (lag.labels, lag.value) == ({"group": "headrace.ocr", "topic": "headrace.ocr"}, 7)
+    assert families["headrace_dead_letters_records"].samples[0].value == 3
+    await client.get("/metrics")
+    assert world.lag.reads == 1
+
+
+async def test_metrics_are_served_without_the_log(world: World, client: httpx2.AsyncClient) -> None:
+    world.lag.down = True
+    text = (await client.get("/metrics")).text
+    assert "headrace_group_lag_records" not in text
+    assert "headrace_api_request_seconds" in text

@@ -1,0 +1,92 @@
+"""The API behind a real server: memory while a large upload streams in, and answers that arrive in spite of one."""
+
+import hashlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 64 * 1024 * 1024
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, int]]:
+    """The URL and process id of a served API; the socket listens before the child is there, so no one has to wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        argv = [sys.executable, "-m", "tests.api.serve", str(listener.fileno()), str(LIMIT)]
+        child = subprocess.Popen(argv, cwd=ROOT, pass_fds=[listener.fileno()])
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", child.pid
+        child.terminate()
+        child.wait(10)
+
+
+class Made:
+    """A file that is made while it is read: `head`, then zeros; hashed and measured against `pid` on its way."""
+
+    def __init__(self, head: bytes, size: int, pid: int) -> None:
+        self._head = head
+        self._left = size
+        self._process = psutil.Process(pid)
+        self.peak = 0
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        self.peak = max(self.peak, self._process.memory_info().rss)
+        block, self._head = (self._head + bytes(max(0, size)))[: min(size, self._left)], b""
+        self._left -= len(block)
+        self.sha256.update(block)
+        return block
+
+
+def submit(url: str, file: Made) -> httpx2.Response:
+    headers = {"authorization": "Bearer demo-key"}
+    with httpx2.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
+        return client.post("/v1/jobs", files={"file": ("a.pdf", file)})  # type: ignore[dict-item]
+
+
+def test_a_60_mb_upload_streams_through_in_bounded_memory(server: tuple[str, int]) -> None:
+    url, pid = server
+    submit(url, Made(b"%PDF-1.7", 2 * MIB, pid))  # imports, buffers and the like are not the upload's
+    before = psutil.Process(pid).memory_info().rss
+    file = Made(b"%PDF-1.7", 60 * MIB, pid)
+    response = submit(url, file)
+    assert response.status_code == 202, response.text
+    assert (response.json()["size"], response.json()["sha256"]) == (60 * MIB, file.sha256.hexdigest())
+    assert file.peak > 0
+    assert file.peak - before < 16 * MIB
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "status", "code"),
+    [
+        (b"GIF89a", 30 * MIB, 415, "unsupported_media_type"),
+        (b"%PDF-1.7", 80 * MIB, 413, "too_large"),
+    ],
+)
+def test_a_refused_upload_gets_its_answer_although_the_caller_is_still_sending(
+    server: tuple[str, int], head: bytes, size: int, status: int, code: str
+) -> None:
+    url, pid = server
+    response = submit(url, Made(head, size, pid))
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert httpx2.get(f"{url}/livez", trust_env=False).status_code == 200
+
+
+def test_a_caller_that_goes_away_in_the_middle_harms_nobody(server: tuple[str, int]) -> None:
+    url, _ = server
+    address = httpx2.URL(url)
+    with socket.create_connection((address.host, address.port or 0), timeout=10) as caller:
+        head = (
+            "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nContent-Length: 100000\r\n"
+            'Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"'
+            "\r\n\r\n%PDF-1.7 "
+        )
+        caller.sendall(head.encode() + b"x" * 5000)
+    assert httpx2.get(f"{url}/livez", trust_env=False).status_code == 200
