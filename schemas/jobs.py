@@ -1,5 +1,6 @@
 """A job: its states, the transitions between them, and what a caller is shown of it."""
 
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -38,10 +39,42 @@ def allowed(old: JobState, new: JobState, *, run_rises: bool = False) -> bool:
     return new in TRANSITIONS[old] and (old not in TERMINAL or run_rises)
 
 
-class Tally(BaseModel):
-    """What PostgreSQL counts of a job's parts (rows, never increments).
+def reaches(old: JobState, new: JobState, *, run_rises: bool = False) -> bool:
+    """Whether a job in `old` may arrive at `new` by allowed transitions.
 
-    `pages` is None until `DocumentPrepared`. A page is done when it was read and every required index holds it.
+    One batch may hold a whole further run, so a terminal state may be left through the state that reopens it, and even
+    be arrived at again.
+    """
+    if allowed(old, new, run_rises=run_rises):
+        return True
+    return old in TERMINAL and run_rises and any(new in TRANSITIONS[reopened] for reopened in TRANSITIONS[old])
+
+
+def fate(kinds: Collection[str], needs: frozenset[str]) -> str:
+    """What the kinds of events known of one page mean: `indexed`, `failed`, `skipped`, `read` or `queued`.
+
+    Kinds are `read`, `indexed:<index>`, `failed`, `skipped:<reason>`; `needs` are those that make a page done. A page
+    that is done stays so whatever else is said of it: a repeat of the same work may have been refused or cancelled.
+    """
+    if needs.issubset(kinds):
+        return "indexed"
+    if "failed" in kinds:
+        return "failed"
+    if any(kind.startswith("skipped:") for kind in kinds):
+        return "skipped"
+    return "read" if "read" in kinds else "queued"
+
+
+def needs(indexes: Iterable[str]) -> frozenset[str]:
+    """The kinds that make a page done: it was read, and every index that its plan requires holds it."""
+    return frozenset({"read", *(f"indexed:{index}" for index in indexes)})
+
+
+class Tally(BaseModel):
+    """What PostgreSQL counts of a job's parts in their current runs (rows, never increments).
+
+    `pages` is None until `DocumentPrepared`. `indexed`, `failed` and `skipped` count pages by their `fate`; `expired`
+    counts those of `skipped` that only a deadline stopped. `run` is the run that the verdict speaks of.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,9 +84,11 @@ class Tally(BaseModel):
     indexed: int = 0
     failed: int = 0
     skipped: int = 0
+    expired: int = 0
     document_failed: bool = False
     document_skipped: JobState | None = None
     begun: bool = False
+    run: int = 1
 
 
 def judge(tally: Tally) -> JobState:
@@ -65,7 +100,7 @@ def judge(tally: Tally) -> JobState:
     if tally.pages is None or tally.indexed + tally.failed + tally.skipped < tally.pages:
         return JobState.RUNNING if tally.begun else JobState.QUEUED
     if tally.skipped:
-        return JobState.CANCELLED
+        return JobState.EXPIRED if tally.expired == tally.skipped else JobState.CANCELLED
     if tally.failed == 0:
         return JobState.SUCCEEDED
     return JobState.FAILED if tally.failed >= tally.pages else JobState.PARTIAL

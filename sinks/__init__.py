@@ -1,0 +1,1 @@
+"""Where work meets the world: the projector, the indexes, the blob store."""

@@ -1,0 +1,153 @@
+"""The blob store in a folder: what it returns from is on the disk."""
+
+import asyncio
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore
+
+from schemas.documents import Claim
+from schemas.errors import DecodeFailed, DependencyDown, RecordError, TooLarge
+from schemas.ports import BlobStore
+
+RETRY_AFTER = 5.0
+_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # so neither '..' nor empty, nor anything a store would escape
+_PART = 1024 * 1024
+
+
+def open_blobs(url: str) -> BlobStore:
+    """The blob store at `file:///folder`; the folder is made when missing. Raises `ValueError` for another URL."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+        raise ValueError("HEADRACE_BLOBS must be file:///absolute/folder")
+    return FolderBlobs(Path(unquote(parts.path)))
+
+
+class FolderBlobs:
+    """The `BlobStore` port over a local folder.
+
+    Bytes are written under a name of their own, synced, and then renamed: a key holds all of its bytes or none, also
+    when two processes write it at once.
+    """
+
+    def __init__(self, root: Path) -> None:
+        with _disk():
+            root.mkdir(parents=True, exist_ok=True)
+            self._store = LocalStore(root)
+        self._root = root
+        self._synced: set[Path] = set()
+
+    async def write(self, key: str, content: AsyncIterator[bytes], *, limit: int) -> Claim:
+        """Stream `content` in; raises `TooLarge` past `limit` bytes, `DependencyDown` for a sick disk."""
+        _check(key)
+        counted, draft = _Counted(content, limit), _draft(key)
+        with _disk(), self._dropped_on_error(draft):
+            await obstore.put_async(self._store, draft, counted.stream(), chunk_size=_PART)
+            await asyncio.to_thread(self._keep, draft, key)
+        return Claim(key=key, sha256=counted.sha256.hexdigest(), size=counted.size)
+
+    def put(self, key: str, content: bytes) -> Claim:
+        """Store bytes at once (blocking); raises `DependencyDown` for a sick disk."""
+        _check(key)
+        draft = _draft(key)
+        with _disk(), self._dropped_on_error(draft):
+            obstore.put(self._store, draft, content, use_multipart=False)
+            self._keep(draft, key)
+        return Claim(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+    def read(self, claim: Claim) -> bytes:
+        """The bytes of a claim (blocking); raises `DecodeFailed` when they differ, `DependencyDown` when missing."""
+        _check(claim.key)
+        with _disk():
+            content = bytes(obstore.get(self._store, claim.key).bytes())
+        if len(content) != claim.size or hashlib.sha256(content).hexdigest() != claim.sha256:
+            raise DecodeFailed("the stored bytes are not those that were sent")
+        return content
+
+    async def delete(self, key: str) -> None:
+        """Forget a key, known or not."""
+        _check(key)
+        with _disk():
+            await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
+
+    async def ping(self) -> None:
+        """Raise `DependencyDown` when the folder is gone or cannot be written."""
+        with _disk():
+            await asyncio.to_thread(self._probe)
+
+    def _probe(self) -> None:
+        if not os.access(self._root, os.W_OK | os.X_OK):
+            raise PermissionError("the folder cannot be written")
+
+    def _keep(self, draft: str, key: str) -> None:
+        """Make the draft's bytes durable, then its name, then the folders above that nobody has synced yet."""
+        path = self._root / key
+        _sync(self._root / draft)
+        obstore.rename(self._store, draft, key)
+        _sync(path.parent)
+        for folder in path.parent.parents:
+            if folder in self._synced or not folder.is_relative_to(self._root):
+                break
+            _sync(folder)
+        self._synced.update(path.parents)
+
+    @contextmanager
+    def _dropped_on_error(self, draft: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            (self._root / draft).unlink(missing_ok=True)
+            raise
+
+
+class _Counted:
+    """A stream that is measured while it passes."""
+
+    def __init__(self, content: AsyncIterator[bytes], limit: int) -> None:
+        self._content = content
+        self._limit = limit
+        self.size = 0
+        self.sha256 = hashlib.sha256()
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        async for chunk in self._content:
+            self.size += len(chunk)
+            if self.size > self._limit:
+                raise TooLarge(f"the file has more than {self._limit} bytes")
+            self.sha256.update(chunk)
+            yield chunk
+
+
+def _check(key: str) -> None:
+    if len(key) > 512 or not all(map(_SEGMENT.fullmatch, key.split("/"))):
+        raise RecordError("a blob key that this store never made")
+
+
+def _draft(key: str) -> str:
+    return f"{key}.{uuid.uuid4().hex}.draft"
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk says, in the house's words."""
+    try:
+        yield
+    except (OSError, BaseError) as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        raise DependencyDown(f"the blob store does not answer ({cause})", retry_after=RETRY_AFTER) from error

@@ -1,0 +1,104 @@
+"""Fan-in without a database: what an event says of its part, and what counted parts say of their job."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from schemas.documents import ChunksIndexed, DocumentPrepared, JobSubmitted, PageRead, PartFailed, PartSkipped
+from schemas.errors import RecordError
+from schemas.jobs import JobState, Tally, fate
+from schemas.work import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many parts of a job have the same kinds of events: a row of the projector's count.
+
+    `document` marks part 0. `began` is when the first of these parts was worked on, `ended` its latest event.
+    """
+
+    kinds: tuple[str, ...]
+    parts: int
+    run: int
+    document: bool = False
+    pages: int | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
+
+
+def part_row(task: Task) -> dict[str, Any]:
+    """The row of `parts` that an event is; raises `RecordError` for a record that is no such event."""
+    envelope, payload = task.envelope, task.payload
+    row: dict[str, Any] = {
+        "job": envelope.job,
+        "part": envelope.part,
+        "tenant": envelope.tenant,
+        "run": envelope.run,
+        "ce_id": str(envelope.id),
+        "at": envelope.at.isoformat(),
+    }
+    match payload:
+        case JobSubmitted():
+            return row | {"kind": "submitted"}
+        case DocumentPrepared():
+            return row | {"kind": "prepared", "pages": payload.pages}
+        case PageRead():
+            return row | {"kind": "read"}
+        case ChunksIndexed():
+            return row | {"kind": f"indexed:{payload.index}"}
+        case PartFailed():
+            return row | {"kind": "failed", "step": payload.step, "code": payload.code, "detail": payload.detail}
+        case PartSkipped():
+            return row | {"kind": f"skipped:{payload.reason}", "step": payload.step, "code": payload.reason}
+    raise RecordError(f"{envelope.kind} is no event of a part")
+
+
+def folded(rows: Iterable[dict[str, Any]], key: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a key, as the database would keep it: of the highest run, and of one run the smallest id."""
+    best: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        name = tuple(row[column] for column in key)
+        kept = best.get(name)
+        if kept is None or (-row["run"], row["ce_id"]) < (-kept["run"], kept["ce_id"]):
+            best[name] = row
+    return list(best.values())
+
+
+def tally(groups: Sequence[Group], needed: frozenset[str]) -> Tally:
+    """Count a job's parts by their fate; `needed` are the kinds that make a page done."""
+    whole = next((group for group in groups if group.document), Group((), 0, 1))
+    pages = [group for group in groups if not group.document]
+    counts: Counter[str] = Counter()
+    for group in pages:
+        counts[fate(group.kinds, needed)] += group.parts
+        counts["some read"] += group.parts * ("read" in group.kinds)
+        counts["expired"] += group.parts * (fate(group.kinds, needed) == "skipped" and _stop(group) == JobState.EXPIRED)
+    failed, stop = "failed" in whole.kinds, _stop(whole)
+    return Tally(
+        pages=whole.pages,
+        read=counts["some read"],
+        indexed=counts["indexed"],
+        failed=counts["failed"],
+        skipped=counts["skipped"],
+        expired=counts["expired"],
+        document_failed=failed,
+        document_skipped=stop,
+        begun=bool(pages) or any(kind != "submitted" for kind in whole.kinds),
+        # A verdict on the document is of the document's own run: stray pages of a later run do not renew it.
+        run=whole.run if failed or stop else max([whole.run, *(group.run for group in pages)]),
+    )
+
+
+def stopping(groups: Iterable[Group]) -> bool:
+    """Whether any part of the job was skipped because the job is to be cancelled."""
+    return any(_stop(group) == JobState.CANCELLED for group in groups)
+
+
+def _stop(group: Group) -> JobState | None:
+    """What stopped these parts; where both did, the caller's word stands above the deadline."""
+    reasons = [kind for kind in group.kinds if kind.startswith("skipped:")]
+    if not reasons:
+        return None
+    return JobState.EXPIRED if reasons == ["skipped:expired"] else JobState.CANCELLED

@@ -1,0 +1,171 @@
+"""The reading side, as role `headrace_api`: every transaction says first for which tenant it reads."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from schemas import topics
+from schemas.documents import PageRead
+from schemas.jobs import Failure, JobResult, JobView, PageProgress, PageResult, SearchHit, fate, needs
+from schemas.plans import DOCUMENT, PLANS
+from schemas.ports import Passage
+from sinks.postgres.engine import answers, connect, transaction
+from sinks.postgres.rows import literal
+
+# Local to the transaction: a pooled connection never carries one caller's tenant to the next.
+_AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
+
+# A partition that was never read has no row: then nobody knows what is still on it.
+_THROUGH = text("""
+    SELECT CASE WHEN count(*) >= :partitions THEN min(through) END FROM projection WHERE topic = :topic
+""")
+_JOB = text("SELECT * FROM jobs WHERE id = :job")
+_PARTS = text("""
+    SELECT part, array_agg(kind) AS kinds FROM current_parts WHERE job = :job AND part > 0 GROUP BY part ORDER BY part
+""")
+_FAILURES = text("""
+    SELECT part AS page, step, code, detail FROM current_parts WHERE job = :job AND kind = 'failed' ORDER BY part
+""")
+_RESULTS = text("""
+    SELECT part, payload FROM results JOIN current_parts USING (job, part, run)
+    WHERE job = :job AND kind = 'read' ORDER BY part
+""")
+
+# The tenant filter runs after the index: an iterative scan goes on until enough rows have passed it. The plan is made
+# for this tenant, as a small one is found faster by its own index.
+_SCAN = text("""
+    SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('plan_cache_mode',
+        'force_custom_plan', true)
+""")
+_NEAREST = text("""
+    SELECT document_id, revision, job, page, chunk, text, box, image_width, image_height,
+        1 - (embedding <=> CAST(:vector AS vector)) AS score
+    FROM chunks
+    WHERE tenant = :tenant AND (CAST(:document AS text) IS NULL OR document_id = :document)
+    ORDER BY embedding <=> CAST(:vector AS vector) LIMIT :limit
+""")
+
+
+class PostgresJobReader:
+    """The `JobReader` port."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = connect(url)
+
+    async def ping(self) -> None:
+        """Raise `DependencyDown` when PostgreSQL does not answer."""
+        await answers(self._engine)
+
+    async def job(self, tenant: str, job: str) -> JobView | None:
+        """The job's view, or None where this tenant has no such row; raises `DependencyDown`."""
+        async with _reading(self._engine, tenant) as connection:
+            through = await _through(connection)  # before the rows: they may know more than it promises, never less
+            row = (await connection.execute(_JOB, {"job": job})).mappings().first()
+            if row is None:
+                return None
+            parts = (await connection.execute(_PARTS, {"job": job})).all()
+            errors = await _errors(connection, job)
+        pages = _pages({part.part: part.kinds for part in parts}, row["pages_total"], row["plan"])
+        return JobView(
+            **{name: row[name] for name in JobView.model_fields if name in row},
+            pages=pages,
+            pages_done=sum(page.state == "indexed" for page in pages),
+            errors=errors,
+            projected_through=through,
+        )
+
+    async def result(self, tenant: str, job: str) -> JobResult | None:
+        """The pages read so far in their current runs, or None as for `job`; raises `DependencyDown`."""
+        async with _reading(self._engine, tenant) as connection:
+            row = (await connection.execute(_JOB, {"job": job})).mappings().first()
+            if row is None:
+                return None
+            results = (await connection.execute(_RESULTS, {"job": job})).all()
+            errors = await _errors(connection, job)
+        return JobResult(
+            id=row["id"],
+            state=row["state"],
+            document_id=row["document_id"],
+            document_sha256=row["source_sha256"] or "",
+            revision=row["revision"],
+            plan=row["plan"],
+            pages=[_page(part, payload) for part, payload in results],
+            errors=errors,
+        )
+
+    async def projected_through(self) -> datetime | None:
+        """The low-water time over all partitions of `headrace.jobs`, None while one was never read."""
+        async with transaction(self._engine) as connection:
+            return await _through(connection)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()
+
+
+class PgvectorSearch:
+    """The `VectorSearch` port."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = connect(url)
+
+    async def ping(self) -> None:
+        """Raise `DependencyDown` when PostgreSQL does not answer."""
+        await answers(self._engine)
+
+    async def search(self, tenant: str, passage: Passage) -> list[SearchHit]:
+        """The nearest passages of one tenant, best first (score: cosine); raises `DependencyDown`."""
+        asked = {
+            "tenant": tenant,
+            "vector": literal(passage.vector),
+            "document": passage.document_id,
+            "limit": passage.limit,
+        }
+        async with _reading(self._engine, tenant) as connection:
+            await connection.execute(_SCAN)
+            rows = (await connection.execute(_NEAREST, asked)).mappings().all()
+        return [SearchHit.model_validate(dict(row)) for row in rows]
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _reading(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncConnection]:
+    async with transaction(engine) as connection:
+        await connection.execute(_AS_TENANT, {"tenant": tenant})
+        yield connection
+
+
+async def _through(connection: AsyncConnection) -> datetime | None:
+    asked = {"topic": topics.JOBS.name, "partitions": topics.JOBS.partitions}
+    through: datetime | None = await connection.scalar(_THROUGH, asked)
+    return through
+
+
+async def _errors(connection: AsyncConnection, job: str) -> list[Failure]:
+    return [Failure(**row) for row in (await connection.execute(_FAILURES, {"job": job})).mappings()]
+
+
+def _pages(known: Mapping[int, Sequence[str]], total: int | None, plan: str) -> list[PageProgress]:
+    """Every page's progress; of a document not yet counted, those that anything is known of."""
+    needed = needs(PLANS.get(plan, DOCUMENT).indexes)
+    numbers: Iterable[int] = sorted(known) if total is None else range(1, total + 1)
+    return [PageProgress(page=number, state=fate(known.get(number, ()), needed)) for number in numbers]
+
+
+def _page(number: int, payload: str) -> PageResult:
+    read = PageRead.model_validate_json(payload)
+    return PageResult(
+        page=number,
+        width=read.width,
+        height=read.height,
+        text=read.text,
+        lines=list(read.lines),
+        engine=read.engine,
+        times=read.times,
+    )

@@ -1,0 +1,43 @@
+"""Bulk rows for PostgreSQL: one JSON parameter a statement, read there by `json_to_recordset`."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, TextClause
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_REFUSED = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL's text holds no NUL, UTF-8 no lone surrogate
+_MAYBE_REFUSED = re.compile(r"\\u(0000|d[89a-f])")
+
+
+def packed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a JSON array, with U+FFFD where a character is that PostgreSQL refuses."""
+    text = json.dumps(rows)
+    return json.dumps(_clean(rows)) if _MAYBE_REFUSED.search(text) else text
+
+
+async def bulk(
+    connection: AsyncConnection, statement: TextClause, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[Row[tuple[Any, ...]]]:
+    """Run a statement over all rows at once, given as its parameter `rows`; what it returns, nothing without rows."""
+    if not rows:
+        return ()
+    found = await connection.execute(statement, {"rows": packed(rows)})
+    return found.all() if found.returns_rows else ()
+
+
+def literal(vector: Sequence[float]) -> str:
+    """A vector as pgvector reads it; nine digits are all that a float32 has."""
+    return f"[{','.join(format(value, '.9g') for value in vector)}]"
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _REFUSED.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_clean(item) for item in value]
+    return value

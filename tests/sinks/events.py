@@ -1,0 +1,104 @@
+"""Events of jobs as a sink gets them."""
+
+import base64
+import itertools
+import math
+import struct
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from schemas import topics
+from schemas.documents import (
+    ChunksEmbedded,
+    ChunksIndexed,
+    Claim,
+    DocumentPrepared,
+    EmbeddedChunk,
+    EngineStamp,
+    JobSubmitted,
+    Line,
+    PageRead,
+    PartFailed,
+    PartSkipped,
+    Payload,
+)
+from schemas.envelope import Envelope, new_trace
+from schemas.plans import DOCUMENT
+from schemas.records import Partition, Record
+from schemas.work import Task
+
+STAMP = EngineStamp(name="fake", model="fake", version="1", digest="0" * 16)
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+_offsets = itertools.count()
+
+
+def task(job: str, part: int, payload: Payload, *, run: int = 1, tenant: str = "demo", document: str = "") -> Task:
+    """A task whose event has the same id whenever it is made of the same words."""
+    name = f"{job}|{run}|{part}|{payload.kind()}|{payload.model_dump_json()}"
+    envelope = Envelope(
+        id=uuid.uuid5(uuid.NAMESPACE_OID, name),
+        kind=payload.kind(),
+        at=BEGAN + timedelta(seconds=run * 100 + part),
+        job=job,
+        run=run,
+        part=part,
+        tenant=tenant,
+        plan=DOCUMENT.hash,
+        document=document or f"doc-{job}",
+        traceparent=new_trace(),
+    )
+    topic = topics.JOBS.name if isinstance(payload, JobSubmitted) else topics.EVENTS.name
+    record = Record(Partition(topic, 0), next(_offsets), 1, job.encode(), b"", (), BEGAN.timestamp())
+    return Task(envelope, payload, record)
+
+
+def new_job() -> str:
+    """A job id of no one."""
+    return f"job_{uuid.uuid4().hex}"
+
+
+def submitted(job: str, *, run: int = 1, tenant: str = "demo", document: str = "", filename: str = "a.pdf") -> Task:
+    source = Claim(key=f"{tenant}/{job}/source", sha256="ab" * 32, size=7)
+    return task(job, 0, JobSubmitted(source=source, filename=filename), run=run, tenant=tenant, document=document)
+
+
+def prepared(job: str, pages: int, *, run: int = 1, tenant: str = "demo") -> Task:
+    return task(job, 0, DocumentPrepared(pages=pages, media_type="application/pdf"), run=run, tenant=tenant)
+
+
+def read(job: str, page: int, *, run: int = 1, tenant: str = "demo", text: str = "") -> Task:
+    line = Line(text=text or f"page {page} run {run}", box=(0, 0, 10, 10), score=0.9)
+    payload = PageRead(width=100, height=200, lines=(line,), engine=STAMP)
+    return task(job, page, payload, run=run, tenant=tenant)
+
+
+def indexed(job: str, page: int, *, run: int = 1, tenant: str = "demo") -> Task:
+    return task(job, page, ChunksIndexed(index="pgvector", count=1), run=run, tenant=tenant)
+
+
+def failed(job: str, part: int, *, run: int = 1, code: str = "decode_failed") -> Task:
+    return task(job, part, PartFailed(step="ocr", code=code, detail="it broke"), run=run)
+
+
+def skipped(job: str, part: int, reason: str = "cancelled", *, run: int = 1) -> Task:
+    return task(job, part, PartSkipped(step="ocr", reason=reason), run=run)
+
+
+def embedded(
+    job: str, page: int, vectors: list[list[float]], *, run: int = 1, tenant: str = "demo", document: str = ""
+) -> Task:
+    chunks = tuple(
+        EmbeddedChunk(index=i, text=f"{job} page {page} chunk {i} run {run}", box=(1, 2, 3, 4), vector=packed(vector))
+        for i, vector in enumerate(vectors)
+    )
+    payload = ChunksEmbedded(width=100, height=200, dimensions=384, chunks=chunks, engine=STAMP)
+    return task(job, page, payload, run=run, tenant=tenant, document=document)
+
+
+def packed(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def towards(angle: float) -> list[float]:
+    """A unit vector in a plane, `angle` radians from the first axis."""
+    return [math.cos(angle), math.sin(angle)] + [0.0] * 382
