@@ -1,0 +1,116 @@
+"""Child processes that never outlive their parent.
+
+Start them from the main thread only: Linux sends the death signal when the *thread* that started a child ends.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+LOCK_PATIENCE = 10.0
+"""Seconds for which a server that ends at once is started again: its predecessor's last processes may still leave."""
+
+
+class StartFailed(Exception):  # noqa: N818 says what happened, like the rest of the tree
+    """A server did not come up; the message ends with the last lines of its log."""
+
+
+class Server(Protocol):
+    """An embedded server: how to make its folder ready, start it, and ask whether it answers."""
+
+    name: str
+    log: Path
+    death_signal: signal.Signals
+
+    def prepare(self) -> None:
+        """Make the data folder once (blocking, about a second); raises `StartFailed`."""
+
+    def command(self) -> Sequence[str]:
+        """The argument list that runs the server in the foreground."""
+
+    def answers(self) -> bool:
+        """Whether a client is served now (blocking, at most a second)."""
+
+
+def _bind_to_parent(parent: int, death_signal: int) -> Callable[[], None]:
+    def bind() -> None:
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, death_signal)
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(1)
+
+    return bind
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    death_signal: signal.Signals = signal.SIGKILL,
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own (Ctrl-C reaches only us), its output appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=_bind_to_parent(os.getpid(), death_signal),  # noqa: PLW1509 only a system call, then exec
+        )
+
+
+def start(server: Server, *, timeout: float = 60.0) -> subprocess.Popen[bytes]:
+    """Start `server` and return once it answers; raises `StartFailed` after `timeout` seconds."""
+    server.prepare()
+    began = time.monotonic()
+    child = spawn(server.command(), log=server.log, death_signal=server.death_signal)
+    try:
+        while not server.answers():
+            waited = time.monotonic() - began
+            if waited > timeout or (child.poll() is not None and waited > LOCK_PATIENCE):
+                raise StartFailed(f"{server.name} does not answer after {waited:.0f} s:\n{tail(server.log)}")
+            if child.poll() is not None:
+                child = spawn(server.command(), log=server.log, death_signal=server.death_signal)
+            time.sleep(0.1)
+    except BaseException:
+        end([child], grace=1)
+        raise
+    return child
+
+
+def end(children: Iterable[subprocess.Popen[bytes]], *, grace: float = 10.0) -> None:
+    """Signal all with SIGTERM, then wait; what is left after `grace` seconds is killed. Each is reaped."""
+    alive = [child for child in children if child.poll() is None]
+    for child in alive:
+        child.terminate()
+    deadline = time.monotonic() + grace
+    for child in alive:
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def tail(log: Path, lines: int = 10) -> str:
+    """The last lines of a log file, indented; empty where there is none."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        text = file.read().decode(errors="replace")
+    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])

@@ -1,0 +1,26 @@
+"""Real servers for the tests that ask for them, each once a session, in a folder of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+from deploy.local import children, ports
+from deploy.local.kafka import Kafka
+from deploy.local.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of a real broker without topics."""
+    server = Kafka(tmp_path_factory.mktemp("kafka"), *ports.free(2))
+    child = children.start(server)
+    yield server.bootstrap
+    children.end([child])
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The superuser's URL of a real server that has pgvector; `fsync` is off, as no test cuts the power."""
+    server = Postgres(tmp_path_factory.mktemp("postgres"), *ports.free(1), settings={"fsync": "off"})
+    child = children.start(server)
+    yield server.url
+    children.end([child])
