@@ -67,7 +67,8 @@ class Bench:
     def envelope(self, number: int, job: str = "") -> Envelope:
         return Envelope(
             id=uuid.uuid5(NAMESPACE, f"{self.topic}{number}"), kind=ChunksIndexed.kind(), at=datetime.now(UTC),
-            job=job or self.job, run=1, part=number, tenant="demo", plan=DOCUMENT.hash, document="doc", traceparent=new_trace(),
+            job=job or self.job, run=1, part=number, tenant="demo", plan=DOCUMENT.hash, document="doc",
+            traceparent=new_trace(),
         )  # fmt: skip
 
     def order(self, value: bytes) -> None:
@@ -115,7 +116,10 @@ class Bench:
     def dead(self) -> list[dict[str, str]]:
         """This group's dead letters: their headers, and their value under `value`."""
         letters = [
-            {**{name: data.decode() for name, data in message.headers()}, "value": (message.value() or b"").decode("latin1")}
+            {
+                **{name: data.decode() for name, data in message.headers()},
+                "value": (message.value() or b"").decode("latin1"),
+            }
             for message in self._read(DEAD_LETTERS.name, partitions=1)
         ]
         return [letter for letter in letters if letter["headrace_position"].startswith(f"{self.topic}[")]
@@ -129,7 +133,12 @@ class Bench:
 
     def _read(self, topic: str, partitions: int | None = None) -> list[Any]:
         consumer = Consumer(
-            {"bootstrap.servers": self.bootstrap, "group.id": uuid.uuid4().hex, "enable.auto.commit": False, "log_level": 0}
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": uuid.uuid4().hex,
+                "enable.auto.commit": False,
+                "log_level": 0,
+            }
         )
         found = []
         for number in range(partitions or self._partitions):

@@ -1,31 +1,21 @@
-"""The loss suite: both streams, the same cases, the real broker. Lost must be 0 in each; doubles are counted and shown.
+"""The loss suite: both streams, the same cases, the real broker.
 
-Once each in `make test`; `make loss` repeats them with other seeds (`--loss-rounds`).
+Lost must be 0 in each; repeated work is counted and shown.
+Once each in `make test`; `make loss` repeats the random ones with other seeds (`HEADRACE_LOSS_ROUNDS`).
 """
 
 import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.local import children, ports
+from deploy.local.kafka import Kafka
 from schemas.control import ControlEntry
 from tests.loss.harness import Bench, until
-
-STREAMS = ["faust", "kafka"]
-DOUBLES: dict[str, int] = {}
-
-
-@pytest.fixture(params=STREAMS)
-def bench(request: pytest.FixtureRequest, kafka: str, tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(kafka, tmp_path, request.param)
-    yield made
-    made.close()
-    lost_and_doubled = made.emitted()
-    DOUBLES[request.node.name] = sum(lost_and_doubled.values()) - len(lost_and_doubled)
 
 
 @pytest.fixture(params=range(int(os.environ.get("HEADRACE_LOSS_ROUNDS", "1"))))
@@ -77,7 +67,7 @@ def test_kill_9_in_the_middle_of_a_batch_loses_nothing(bench: Bench, dice: rando
     member = bench.start(seconds=0.005)
     for kill in range(1, 4):
         reached = dice.randrange(60, 90) * kill
-        until(lambda reached=reached: bench.noted("done").total() >= reached, 40, "progress")  # type: ignore[misc]
+        until(lambda reached=reached: bench.noted("done").total() >= reached, 40, "progress")
         time.sleep(dice.random() * 0.05)  # anywhere in a batch: the moment is the experiment, not a synchronisation
         bench.stop(member, signal.SIGKILL)
         member = bench.start(seconds=0.005)
@@ -116,7 +106,7 @@ def test_a_poison_pill_is_a_dead_letter_after_three_deaths_and_never_run_again(b
     while deaths < 6 and not bench.dead():
         deaths += 1
         member = bench.start(dies_at=[7])
-        until(lambda: member.poll() is not None or bool(bench.dead()), 40, "a death, or the dead letter")
+        until(lambda last=member: last.poll() is not None or bench.dead(), 40, "a death, or the dead letter")
     until(lambda: len(bench.emitted()) >= 29, 40, "all others")
     assert set(bench.emitted()) == set(range(30)) - {7}
     assert [letter["headrace_code"] for letter in bench.dead()] == ["poison_record"]
@@ -138,3 +128,25 @@ def test_a_cancelled_job_is_skipped_and_its_offsets_pass(bench: Bench) -> None:
     until(lambda: sum(bench.committed().values()) == 12, 40, "offsets of a cancelled job")
     assert not bench.emitted()
     assert not bench.noted("start")
+
+
+@pytest.mark.parametrize("stream", ["faust", "kafka"])
+def test_a_broker_killed_and_restarted_loses_nothing_and_workers_come_back_alone(stream: str, tmp_path: Path) -> None:
+    server = Kafka(tmp_path / "kafka", *ports.free(2))
+    broker = children.start(server)
+    try:
+        bench = Bench(server.bootstrap, tmp_path, stream)
+        bench.feed(range(300))
+        member = bench.start(seconds=0.01)
+        until(lambda: bench.noted("done").total() >= 60, 40, "progress")
+        broker.kill()
+        broker.wait()
+        reached = bench.noted("done").total()
+        broker = children.start(server)
+        until(lambda: bench.noted("done").total() > reached + 20, 60, "progress after the broker's return")
+        _complete(bench, 300)
+        assert member.poll() is None, "the worker should not need a restart"
+        assert not bench.dead()
+        bench.close()
+    finally:
+        children.end([broker])

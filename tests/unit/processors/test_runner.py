@@ -86,8 +86,8 @@ def _short_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _record(offset: int, **changes: object) -> Record:
     envelope = Envelope(
-        id="00000000-0000-0000-0000-000000000001", kind=ChunksIndexed.kind(), at=datetime.now(UTC), job="job_a", run=1, part=1,
-        tenant="demo", plan=DOCUMENT.hash, document="d", traceparent=new_trace(),
+        id="00000000-0000-0000-0000-000000000001", kind=ChunksIndexed.kind(), at=datetime.now(UTC), job="job_a",
+        run=1, part=1, tenant="demo", plan=DOCUMENT.hash, document="d", traceparent=new_trace(),
     ).model_copy(update=changes)  # fmt: skip
     outgoing = encode("in", envelope, ChunksIndexed(index="i", count=1))
     return Record(Partition("in", 0), offset, 1, outgoing.key, outgoing.value, outgoing.headers, 0.0)

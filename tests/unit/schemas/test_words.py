@@ -42,7 +42,9 @@ def test_headers_follow_cloudevents_binary_mode(envelope: Envelope) -> None:
     headers = dict(envelope.headers())
     assert headers["ce_specversion"] == b"1.0"
     assert headers["content-type"] == b"application/json"
-    assert all(name.removeprefix("ce_").isalnum() and name == name.lower() for name in headers if name.startswith("ce_"))
+    assert all(
+        name.removeprefix("ce_").isalnum() and name == name.lower() for name in headers if name.startswith("ce_")
+    )
     assert headers["traceparent"].decode() == envelope.traceparent
 
 
@@ -78,7 +80,10 @@ def test_a_following_record_stays_in_its_trace() -> None:
     assert child.traceparent != parent.traceparent
 
 
-@pytest.mark.parametrize("changes", [{"kind": "headrace.FromTheFuture.v1"}, {"kind": "headrace.ChunksIndexed.v3"}, {"plan": "0" * 16}])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "headrace.FromTheFuture.v1"}, {"kind": "headrace.ChunksIndexed.v3"}, {"plan": "0" * 16}],
+)
 def test_what_is_newer_than_us_is_held(changes: dict[str, str]) -> None:
     with pytest.raises(NewerThanUs):
         decode(_record(encode("t", _envelope(**changes), ChunksIndexed(index="i", count=1))))
@@ -138,7 +143,9 @@ def test_pages_of_a_job_go_round_the_partitions_evenly() -> None:
 
 def test_a_plan_hash_covers_every_setting() -> None:
     changed = DOCUMENT.model_copy(
-        update={"steps": (*DOCUMENT.steps[:1], DOCUMENT.steps[1].model_copy(update={"settings": {}}), *DOCUMENT.steps[2:])}
+        update={
+            "steps": (*DOCUMENT.steps[:1], DOCUMENT.steps[1].model_copy(update={"settings": {}}), *DOCUMENT.steps[2:])
+        }
     )
     assert changed.hash != DOCUMENT.hash
     assert changed.digest("ocr") != DOCUMENT.digest("ocr")
@@ -155,5 +162,6 @@ def test_only_a_higher_run_leaves_a_terminal_state() -> None:
 def test_every_topic_has_a_reader_and_every_group_a_topic() -> None:
     assert all(topic.readers for topic in TOPICS)
     assert set(GROUPS) == {
-        "headrace.prepare", "headrace.ocr", "headrace.chunk", "headrace.embed", "headrace.index-pgvector", "headrace.projector",
+        "headrace.prepare", "headrace.ocr", "headrace.chunk", "headrace.embed", "headrace.index-pgvector",
+        "headrace.projector",
     }  # fmt: skip

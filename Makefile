@@ -1,0 +1,52 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Python 3.11+ with venv, git and make suffice.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check loss bench setup ci-tools lock schemas clean
+
+demo: setup
+	$(BIN)/headrace demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/house
+
+# The same suite with more rounds and other seeds.
+loss: setup
+	HEADRACE_LOSS_ROUNDS=3 $(BIN)/python -m pytest tests/loss
+
+bench: setup
+	$(BIN)/python -m bench
+
+# What some marked tests want beyond Python. None does yet: the place where later ones bring theirs.
+ci-tools:
+	@echo "no test wants a tool beyond Python"
+
+setup: .venv/.ready
+	@$(BIN)/headrace models fetch --quiet
+	@$(BIN)/headrace jars fetch --quiet
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Written by a maintainer after a change of dependencies; needs uv.
+lock:
+	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --extra local --group dev --group build \
+	  --python-version 3.11 pyproject.toml --output-file requirements.lock
+
+schemas: setup
+	$(BIN)/python -m schemas.generate
+
+clean:
+	rm -rf .venv .headrace
