@@ -14,7 +14,7 @@ from schemas.errors import DependencyDown
 from schemas.ports import Pingable
 
 router = APIRouter(tags=["health"])
-_PATIENCE = 3.0  # seconds; a load balancer asks every few
+_PATIENCE = 4.0  # seconds; longer than any port takes to say that it is down
 
 
 class PartHealth(BaseModel):

@@ -29,21 +29,22 @@ from schemas.settings import Settings
 def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
     from sinks.blobs import open_blobs
-    from sinks.postgres import engine, reader
+    from sinks.postgres.reader import PgvectorSearch, PostgresJobReader
 
-    database = engine.connect(settings.postgres.get_secret_value())
+    database = settings.postgres.get_secret_value()
+    jobs, search = PostgresJobReader(database), PgvectorSearch(database)
     publisher = KafkaPublisher(settings.kafka, settings.publish_seconds)
     lag = LagSource(settings.kafka)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),
-        jobs=reader.PostgresJobReader(database),
-        search=reader.PgvectorSearch(database),
+        jobs=jobs,
+        search=search,
         embedder=LazyEmbedder(partial(_load, settings)),
         ids=JobIds({number: secret.get_secret_value() for number, secret in settings.id_keys.items()}),
         settings=settings,
         lag=lag,
-        closers=(publisher.close, database.dispose, partial(asyncio.to_thread, lag.close)),
+        closers=(publisher.close, jobs.close, search.close, partial(asyncio.to_thread, lag.close)),
     )
 
 
@@ -99,7 +100,9 @@ def _listen(host: str, port: int) -> socket.socket:
 def _load(settings: Settings) -> TextEmbedder:
     from processors.engines import factory
 
-    return factory.embedder(settings)
+    embedder = factory.embedder(settings)
+    embedder.load()
+    return embedder
 
 
 if __name__ == "__main__":
