@@ -34,8 +34,14 @@ class Plan(BaseModel):
 
     def digest(self, step: str) -> str:
         """A short digest of one step's version and settings: its parameter digest."""
-        planned = next(item for item in self.steps if item.name == step)
-        return hashlib.sha256(planned.model_dump_json().encode()).hexdigest()[:16]
+        return hashlib.sha256(self._planned(step).model_dump_json().encode()).hexdigest()[:16]
+
+    def options(self, step: str) -> dict[str, Any]:
+        """One step's settings."""
+        return self._planned(step).settings
+
+    def _planned(self, step: str) -> PlannedStep:
+        return next(item for item in self.steps if item.name == step)
 
 
 DOCUMENT = Plan(

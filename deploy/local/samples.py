@@ -1,4 +1,7 @@
-"""Documents to try things on, with the text that they show: drawn with Pillow's own font, as a slim machine has none."""
+"""Documents to try things on, with the text that they show.
+
+Drawn with Pillow's own font: a slim machine has none.
+"""
 
 import random
 import string

@@ -1,0 +1,1 @@
+"""Models, one file per technology; heavy libraries are imported inside functions."""

@@ -1,0 +1,1 @@
+"""The verbs of the pipelines: records in, records out, through ports."""

@@ -1,0 +1,31 @@
+"""The engines that the settings ask for: `real`, `fake`, or `sleep:SECONDS` (a fake that takes its time)."""
+
+from processors.engines.fakes import FakeEmbedder, FakeReader
+from processors.engines.minilm_embedder import MiniLmEmbedder
+from processors.engines.ports import Embedder, Reader
+from processors.engines.rapidocr_reader import RapidOcrReader
+from schemas.plans import DOCUMENT
+from schemas.settings import Settings
+
+
+def reader(settings: Settings) -> Reader:
+    """The reader, not loaded yet; raises `ValueError` for an engine setting that is none."""
+    kind, seconds = _kind(settings)
+    return RapidOcrReader(**DOCUMENT.options("ocr")) if kind == "real" else FakeReader(seconds)
+
+
+def embedder(settings: Settings) -> Embedder:
+    """The embedder, not loaded yet; raises `ValueError` for an engine setting that is none."""
+    kind, _ = _kind(settings)
+    if kind == "real":
+        return MiniLmEmbedder(settings.models / "minilm", **DOCUMENT.options("embed"))
+    return FakeEmbedder()
+
+
+def _kind(settings: Settings) -> tuple[str, float]:
+    kind, _, seconds = settings.engines.partition(":")
+    if kind == "sleep":
+        return kind, float(seconds)
+    if seconds or kind not in ("real", "fake"):
+        raise ValueError(f"engines must be real, fake or sleep:SECONDS, not {settings.engines!r}")
+    return kind, 0.0

@@ -1,0 +1,59 @@
+"""Deterministic engines for unit tests and fault runs: the same bytes give the same answer, and it means nothing."""
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+
+from processors.engines.ports import Found
+from schemas.documents import EngineStamp
+
+_DIMENSIONS = 384
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
+
+
+class FakeReader:
+    """Takes `seconds` a page and finds two or three lines that follow from the picture's bytes and size."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds = seconds
+        self.stamp = EngineStamp(name="fake", model="fake-reader", version="1", digest="0" * 16)
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def read(self, png: bytes, width: int, height: int) -> list[Found]:
+        """Two or three lines, one below the other."""
+        time.sleep(self._seconds)
+        digest = hashlib.sha256(png).digest()
+        count = 2 + digest[0] % 2
+        return [self._line(digest, number, height / count, width) for number in range(count)]
+
+    @staticmethod
+    def _line(digest: bytes, number: int, pitch: float, width: int) -> Found:
+        words = [_WORDS[byte % len(_WORDS)] for byte in digest[number * 4 : number * 4 + 4]]
+        left, top, right, bottom = width * 0.1, pitch * (number + 0.2), width * 0.9, pitch * (number + 0.8)
+        points = ((left, top), (right, top), (right, bottom), (left, bottom))
+        return Found(" ".join((*words, digest[:4].hex())), points, 1.0)
+
+
+class FakeEmbedder:
+    """Unit vectors that follow from the text's hash: equal texts are near, all others unrelated."""
+
+    dimensions = _DIMENSIONS
+
+    def __init__(self) -> None:
+        self.stamp = EngineStamp(name="fake", model="fake-embedder", version="1", digest="0" * 16)
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        """One unit vector a text."""
+        return [self._vector(text) for text in texts]
+
+    @staticmethod
+    def _vector(text: str) -> tuple[float, ...]:
+        raw = [byte - 127.5 for byte in hashlib.shake_256(text.encode()).digest(_DIMENSIONS)]
+        length = math.sqrt(sum(value * value for value in raw))
+        return tuple(value / length for value in raw)

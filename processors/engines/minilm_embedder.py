@@ -1,0 +1,77 @@
+"""Embedder on MiniLM (all-MiniLM-L6-v2) and ONNX Runtime, from the files that `headrace models fetch` brings."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from processors.engines.weights import weights_digest
+from schemas.documents import EngineStamp
+
+_BATCH = 8  # texts of about one length; larger batches only add padding
+
+
+class MiniLmEmbedder:
+    """384-dimensional sentence vectors on one thread; `max_tokens` of each text count, the rest is cut off."""
+
+    def __init__(self, folder: Path, max_tokens: int) -> None:
+        self._folder = folder
+        self._max_tokens = max_tokens
+        self._session: Any = None
+        self._tokenizer: Any = None
+        self._stamp: EngineStamp | None = None
+
+    @property
+    def stamp(self) -> EngineStamp:
+        """The model, ONNX Runtime's release, and a digest of graph and tokenizer."""
+        self.load()
+        assert self._stamp is not None
+        return self._stamp
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector, as the graph declares."""
+        self.load()
+        return int(self._session.get_outputs()[0].shape[1])
+
+    def load(self) -> None:
+        """Load graph and tokenizer (about 0.2 s); raises `ModelMissing` with what to do."""
+        if self._session is not None:
+            return
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        graph, words = self._folder / "minilm.onnx", self._folder / "tokenizer.json"
+        digest = weights_digest((graph, words))
+        self._stamp = EngineStamp(
+            name="minilm-onnxruntime", model="all-MiniLM-L6-v2", version=version("onnxruntime"), digest=digest
+        )
+        self._tokenizer = Tokenizer.from_file(str(words))
+        self._tokenizer.enable_truncation(self._max_tokens)  # the file itself says 128, and pads all to 128
+        self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 a token of text, not a secret
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+    def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        """One L2-normalised vector a text, in order."""
+        self.load()
+        by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        vectors: dict[int, tuple[float, ...]] = {}
+        for start in range(0, len(by_length), _BATCH):
+            chosen = by_length[start : start + _BATCH]
+            rows = self._run([texts[index] for index in chosen])
+            vectors.update((index, tuple(row.tolist())) for index, row in zip(chosen, rows, strict=True))
+        return [vectors[index] for index in range(len(texts))]
+
+    def _run(self, texts: list[str]) -> Any:
+        import numpy
+
+        encoded = self._tokenizer.encode_batch(texts)
+        inputs = {
+            "input_ids": numpy.array([item.ids for item in encoded], numpy.int64),
+            "attention_mask": numpy.array([item.attention_mask for item in encoded], numpy.int64),
+        }
+        return self._session.run(None, inputs)[0]

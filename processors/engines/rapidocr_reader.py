@@ -1,0 +1,79 @@
+"""Reader on RapidOCR: PP-OCR detection and recognition on ONNX Runtime, weights from its wheel."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from processors.engines.ports import Found
+from processors.engines.weights import weights_digest
+from schemas.documents import EngineStamp
+from schemas.errors import DecodeFailed
+
+_DETECTOR = "PP-OCRv6_det_small.onnx"
+_RECOGNISER = "PP-OCRv6_rec_small.onnx"
+
+
+class RapidOcrReader:
+    """Reads pages on one thread (scale by processes: two of one thread read more than one of two).
+
+    `det_limit_side`: longest side in pixels that lines are searched at; `rec_batch`: lines recognised together;
+    `line_classifier`: turn lines by 180° where a classifier says so (it turns lines of capitals, wrongly).
+    """
+
+    def __init__(self, det_limit_side: int, rec_batch: int, line_classifier: bool) -> None:
+        self._options = {
+            "Global.use_cls": line_classifier,
+            "Global.log_level": "error",
+            "Det.limit_side_len": det_limit_side,
+            "Det.limit_type": "max",
+            "Rec.rec_batch_num": rec_batch,
+            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            "EngineConfig.onnxruntime.enable_cpu_mem_arena": False,
+        }
+        self._engine: Any = None
+        self._stamp: EngineStamp | None = None
+
+    @property
+    def stamp(self) -> EngineStamp:
+        """RapidOCR's release, and a digest of both weights files."""
+        self.load()
+        assert self._stamp is not None
+        return self._stamp
+
+    def load(self) -> None:
+        """Load both models and read one drawn line, so that the first page finds everything warm (about 1 s)."""
+        if self._engine is not None:
+            return
+        import cv2
+        import numpy
+        import rapidocr
+
+        cv2.setNumThreads(1)  # before OpenCV's first call: it keeps the pool that it starts with
+        folder = Path(rapidocr.__file__).parent / "models"
+        files = (folder / _DETECTOR, folder / _RECOGNISER)
+        digest = weights_digest(files)
+        # A path given is a file never downloaded: by name alone RapidOCR fetches what it does not find.
+        paths = {"Det.model_path": str(files[0]), "Rec.model_path": str(files[1])}
+        engine = rapidocr.RapidOCR(params={**self._options, **paths})
+        line = numpy.full((64, 256, 3), 255, numpy.uint8)
+        engine(cv2.putText(line, "Headrace", (10, 45), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3))
+        self._stamp = EngineStamp(name="rapidocr", model="PP-OCRv6 small", version=version("rapidocr"), digest=digest)
+        self._engine = engine
+
+    def read(self, png: bytes, width: int, height: int) -> list[Found]:
+        """The lines of one page; raises `DecodeFailed` for bytes that are no picture of this size."""
+        import cv2
+        import numpy
+
+        self.load()
+        picture = cv2.imdecode(numpy.frombuffer(png, numpy.uint8), cv2.IMREAD_COLOR)
+        if picture is None or picture.shape[:2] != (height, width):
+            raise DecodeFailed("the page's stored picture is damaged")
+        answer = self._engine(picture)
+        if answer.boxes is None or answer.txts is None:
+            return []
+        return [
+            Found(text, tuple((float(x), float(y)) for x, y in quad), float(score))
+            for text, quad, score in zip(answer.txts, answer.boxes, answer.scores, strict=True)
+        ]
