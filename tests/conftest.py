@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
@@ -11,16 +12,16 @@ from deploy.local.postgres import Postgres
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap address of a real broker without topics."""
-    server = Kafka(tmp_path_factory.mktemp("kafka"), *ports.free(2))
-    child = children.start(server)
-    yield server.bootstrap
-    children.end([child])
+    port, controller_port = ports.free(2)
+    server = Kafka(tmp_path_factory.mktemp("kafka"), port, controller_port)
+    with children.running(server):
+        yield server.bootstrap
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The superuser's URL of a real server that has pgvector; `fsync` is off, as no test cuts the power."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"), *ports.free(1), settings={"fsync": "off"})
-    child = children.start(server)
-    yield server.url
-    children.end([child])
+    (port,) = ports.free(1)
+    server = Postgres(tmp_path_factory.mktemp("postgres"), port, settings={"fsync": "off"})
+    with children.running(server):
+        yield server.url

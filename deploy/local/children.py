@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ LOCK_PATIENCE = 10.0
 """Seconds for which a server that ends at once is started again: its predecessor's last processes may still leave."""
 
 
-class StartFailed(Exception):  # noqa: N818 says what happened, like the rest of the tree
+class StartFailed(Exception):
     """A server did not come up; the message ends with the last lines of its log."""
 
 
@@ -28,6 +29,7 @@ class Server(Protocol):
 
     name: str
     log: Path
+    stop_signal: signal.Signals
     death_signal: signal.Signals
 
     def prepare(self) -> None:
@@ -69,7 +71,7 @@ def spawn(
             env=env,
             pass_fds=pass_fds,
             start_new_session=True,
-            preexec_fn=_bind_to_parent(os.getpid(), death_signal),  # noqa: PLW1509 only a system call, then exec
+            preexec_fn=_bind_to_parent(os.getpid(), death_signal),
         )
 
 
@@ -87,16 +89,28 @@ def start(server: Server, *, timeout: float = 60.0) -> subprocess.Popen[bytes]:
                 child = spawn(server.command(), log=server.log, death_signal=server.death_signal)
             time.sleep(0.1)
     except BaseException:
-        end([child], grace=1)
+        end([child], grace=1, stop_signal=server.stop_signal)
         raise
     return child
 
 
-def end(children: Iterable[subprocess.Popen[bytes]], *, grace: float = 10.0) -> None:
-    """Signal all with SIGTERM, then wait; what is left after `grace` seconds is killed. Each is reaped."""
+@contextmanager
+def running(server: Server) -> Iterator[None]:
+    """`server`, started, and ended afterwards."""
+    child = start(server)
+    try:
+        yield
+    finally:
+        end([child], stop_signal=server.stop_signal)
+
+
+def end(
+    children: Iterable[subprocess.Popen[bytes]], *, grace: float = 10.0, stop_signal: signal.Signals = signal.SIGTERM
+) -> None:
+    """Signal all, then wait; what is left after `grace` seconds is killed. Each is reaped."""
     alive = [child for child in children if child.poll() is None]
     for child in alive:
-        child.terminate()
+        child.send_signal(stop_signal)
     deadline = time.monotonic() + grace
     for child in alive:
         try:

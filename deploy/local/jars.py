@@ -14,7 +14,7 @@ LIST = Path(__file__).with_name("kafka-jars.txt")
 VERSION = "4.1.0"
 
 
-class JarRefused(Exception):  # noqa: N818 says what happened, like the rest of the tree
+class JarRefused(Exception):
     """A jar's sha256 is not the one in the list."""
 
 
@@ -34,8 +34,8 @@ class Jar(NamedTuple):
 
 def listed(path: Path = LIST) -> list[Jar]:
     """The jars of Kafka's class path."""
-    lines = (line.split() for line in path.read_text().splitlines() if line and not line.startswith("#"))
-    return [Jar(*coordinates.split(":"), digest) for coordinates, digest in lines]
+    lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
+    return [Jar(*line.replace(":", " ").split()) for line in lines]
 
 
 def default_cache() -> Path:

@@ -3,6 +3,7 @@
 import base64
 import shutil
 import signal
+import socket
 import subprocess
 import uuid
 from functools import cached_property
@@ -38,6 +39,7 @@ class Kafka:
     """A broker whose files lie in `folder`, listening on 127.0.0.1; a `Server`."""
 
     name = "kafka"
+    stop_signal = signal.SIGTERM
     death_signal = signal.SIGKILL
 
     def __init__(self, folder: Path, port: int, controller_port: int, log: Path | None = None) -> None:
@@ -69,7 +71,11 @@ class Kafka:
         return [*self._java, "kafka.Kafka", str(self._config)]
 
     def answers(self) -> bool:
-        """Whether the broker gives metadata: its port opens before that."""
+        """Whether the broker gives metadata: its port opens before that, and while it is closed no client is made."""
+        try:
+            socket.create_connection(("127.0.0.1", self._ports["port"]), 1).close()
+        except OSError:
+            return False
         client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "socket.timeout.ms": 1000})
         try:
             return bool(client.list_topics(timeout=1).brokers)

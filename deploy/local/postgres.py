@@ -25,6 +25,7 @@ class Postgres:
     """A server whose files lie in `folder`, on 127.0.0.1 with password authentication; a `Server`."""
 
     name = "postgres"
+    stop_signal = signal.SIGINT  # does not wait for clients to leave
     death_signal = signal.SIGQUIT  # ends its backends too, and lets the next start recover from the journal
 
     def __init__(
@@ -80,7 +81,7 @@ class Postgres:
         return subprocess.run(argv, check=False).returncode == 0
 
     def _forget_reused_pid(self) -> None:
-        """PostgreSQL takes any living process of the lock file's number for itself; in containers numbers come again."""
+        """PostgreSQL takes any process of the lock file's number for itself; in containers numbers come again."""
         lock = self._data / "postmaster.pid"
         if not lock.exists():
             return
