@@ -67,7 +67,7 @@ class RapidOcrReader:
         import numpy
 
         self.load()
-        picture = cv2.imdecode(numpy.frombuffer(png, numpy.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(numpy.frombuffer(png, numpy.uint8), cv2.IMREAD_COLOR) if png else None
         if picture is None or picture.shape[:2] != (height, width):
             raise DecodeFailed("the page's stored picture is damaged")
         answer = self._engine(picture)
