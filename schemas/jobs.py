@@ -74,7 +74,8 @@ class Tally(BaseModel):
     """What PostgreSQL counts of a job's parts in their current runs (rows, never increments).
 
     `pages` is None until `DocumentPrepared`. `indexed`, `failed` and `skipped` count pages by their `fate`; `expired`
-    counts those of `skipped` that only a deadline stopped. `run` is the run that the verdict speaks of.
+    counts those of `skipped` that only a deadline stopped. `runs` says how far runs have risen in what the verdict
+    speaks of: the document's run, then the sum of its pages' repeats. It is compared as a tuple.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,7 +89,7 @@ class Tally(BaseModel):
     document_failed: bool = False
     document_skipped: JobState | None = None
     begun: bool = False
-    run: int = 1
+    runs: tuple[int, int] = (1, 0)
 
 
 def judge(tally: Tally) -> JobState:

@@ -16,12 +16,14 @@ from schemas.work import Task
 class Group:
     """How many parts of a job have the same kinds of events: a row of the projector's count.
 
-    `document` marks part 0. `began` is when the first of these parts was worked on, `ended` its latest event.
+    `run` is the highest of their runs, `repeats` the sum of how far each is above the first. `document` marks part 0,
+    `pages` is its count of pages. `began` is when the first of these parts was worked on, `ended` its latest event.
     """
 
     kinds: tuple[str, ...]
     parts: int
     run: int
+    repeats: int = 0
     document: bool = False
     pages: int | None = None
     began: datetime | None = None
@@ -87,7 +89,7 @@ def tally(groups: Sequence[Group], needed: frozenset[str]) -> Tally:
         document_skipped=stop,
         begun=bool(pages) or any(kind != "submitted" for kind in whole.kinds),
         # A verdict on the document is of the document's own run: stray pages of a later run do not renew it.
-        run=whole.run if failed or stop else max([whole.run, *(group.run for group in pages)]),
+        runs=(whole.run, 0 if failed or stop else sum(group.repeats for group in pages)),
     )
 
 

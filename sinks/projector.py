@@ -102,8 +102,8 @@ async def _conclude(
     """Count the parts of locked jobs, set what that means, and put what ended into the outbox."""
     groups: dict[str, list[Group]] = {job["id"]: [] for job in jobs}
     for row in await connection.execute(statements.COUNT, {"ids": list(groups)}):
-        job, document, kinds, parts, run, pages, began, ended = row
-        groups[job].append(Group(tuple(kinds), parts, run, document, pages, began, ended))
+        group = Group(tuple(row.kinds), row.parts, row.run, row.repeats, row.document, row.pages, row.began, row.ended)
+        groups[row.job].append(group)
     changes = [_change(job, groups[job["id"]], needed[job["id"]]) for job in jobs]
     await bulk(connection, statements.ADVANCE, changes)
     ends = [
@@ -118,7 +118,7 @@ def _change(job: RowMapping, groups: Sequence[Group], needed: frozenset[str]) ->
     """What becomes of a job row; a terminal state and its run stay unless the verdict is of a higher run."""
     counted = tally(groups, needed)
     was, verdict = JobState(job["state"]), judge(counted)
-    moved = reaches(was, verdict, run_rises=counted.run > job["run"])
+    moved = reaches(was, verdict, run_rises=counted.runs > tuple(job["runs"]))
     state = verdict if moved else was
     absorbed = was in TERMINAL and not moved
     return {
@@ -126,7 +126,8 @@ def _change(job: RowMapping, groups: Sequence[Group], needed: frozenset[str]) ->
         "was": was,
         "state": state,
         "moved": moved,
-        "run": job["run"] if absorbed else max(counted.run, job["run"]),
+        "run": job["run"] if absorbed else max(group.run for group in groups),
+        "runs": job["runs"] if absorbed else counted.runs,
         "cancelling": state not in TERMINAL and stopping(groups),
         "pages_total": counted.pages,
         "started_at": _iso(min, [group.began for group in groups]),
@@ -156,6 +157,7 @@ def _job_row(task: Task) -> dict[str, Any]:
         "document_id": envelope.document,
         "revision": envelope.revision,
         "plan": envelope.plan,
+        "pipeline": PLANS[envelope.plan].pipeline,
         "lane": envelope.lane,
         "data_class": envelope.data_class,
         "deadline": envelope.deadline.isoformat() if envelope.deadline else None,
@@ -164,7 +166,6 @@ def _job_row(task: Task) -> dict[str, Any]:
     if not isinstance(payload, JobSubmitted):
         return row
     return row | {
-        "pipeline": payload.pipeline,
         "filename": payload.filename,
         "source_key": payload.source.key,
         "source_sha256": payload.source.sha256,

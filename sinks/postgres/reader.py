@@ -30,7 +30,7 @@ _FAILURES = text("""
     SELECT part AS page, step, code, detail FROM current_parts WHERE job = :job AND kind = 'failed' ORDER BY part
 """)
 _RESULTS = text("""
-    SELECT part, payload FROM results JOIN current_parts USING (job, part, run)
+    SELECT part, CAST(payload AS text) FROM results JOIN current_parts USING (job, part, run)
     WHERE job = :job AND kind = 'read' ORDER BY part
 """)
 

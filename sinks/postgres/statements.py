@@ -18,14 +18,14 @@ DESCRIBE = text("""
         plan text, lane text, data_class text, deadline timestamptz, pipeline text, filename text, source_key text,
         source_sha256 text, source_size bigint, created_at timestamptz)
     ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET pipeline = excluded.pipeline, filename = excluded.filename,
+    ON CONFLICT (id) DO UPDATE SET filename = excluded.filename,
         source_key = excluded.source_key, source_sha256 = excluded.source_sha256, source_size = excluded.source_size,
         created_at = least(jobs.created_at, excluded.created_at)
     WHERE excluded.source_key IS NOT NULL
 """)
 
 LOCK = text("""
-    SELECT id, tenant, document_id, revision, state, run FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
+    SELECT id, tenant, document_id, revision, state, run, runs FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
 """)
 
 # Compare-and-set: a lower run never replaces a higher one. Of one run the smallest id stays, whatever came first.
@@ -52,8 +52,8 @@ STORE_RESULTS = text("""
 """)
 
 COUNT = text("""
-    SELECT job, document, kinds, count(*) AS parts, max(run) AS run, max(pages) AS pages, min(began) AS began,
-        max(ended) AS ended
+    SELECT job, document, kinds, count(*) AS parts, max(run) AS run, sum(run - 1) AS repeats, max(pages) AS pages,
+        min(began) AS began, max(ended) AS ended
     FROM (
         SELECT job, part = 0 AS document, array_agg(kind ORDER BY kind) AS kinds, max(run) AS run, max(pages) AS pages,
             min(at) FILTER (WHERE kind <> 'submitted') AS began, max(at) AS ended
@@ -63,19 +63,22 @@ COUNT = text("""
 """)
 
 ADVANCE = text("""
-    UPDATE jobs SET state = new.state, run = new.run, cancelling = new.cancelling, pages_total = new.pages_total,
-        started_at = new.started_at,
+    UPDATE jobs SET state = new.state, run = new.run, runs = new.runs, cancelling = new.cancelling,
+        pages_total = new.pages_total, started_at = new.started_at,
         finished_at = CASE WHEN new.moved THEN new.finished_at ELSE jobs.finished_at END
-    FROM json_to_recordset(CAST(:rows AS json)) AS new (id text, was text, state text, run integer, cancelling boolean,
-        pages_total integer, started_at timestamptz, finished_at timestamptz, moved boolean)
+    FROM json_to_recordset(CAST(:rows AS json)) AS new (id text, was text, state text, run integer,
+        runs integer[], cancelling boolean, pages_total integer, started_at timestamptz, finished_at timestamptz,
+        moved boolean)
     WHERE jobs.id = new.id AND jobs.state = new.was
 """)
 
+# One event for each end of a run, even where events of two runs came so mixed that the job ended, went on and ended.
 ANNOUNCE = text("""
     INSERT INTO outbox (job, tenant, run, event, payload)
     SELECT job, tenant, run, event, payload
     FROM json_to_recordset(CAST(:rows AS json)) AS ended (job text, tenant text, run integer, event text, payload jsonb)
     ORDER BY job
+    ON CONFLICT DO NOTHING
 """)
 
 POSITION = text("""
