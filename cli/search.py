@@ -1,0 +1,68 @@
+"""`headrace search QUERY`: passages by meaning, each with its document, page and box."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import DATA_DIR, ApiKey, AsJson, DataDir, Url, note, plain, show, show_json
+
+if TYPE_CHECKING:
+    from schemas.jobs import SearchHit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def search(
+        query: Annotated[str, typer.Argument(help="What to look for, in words.")],
+        *,
+        limit: Annotated[int, typer.Option(help="How many passages.", min=1, max=100)] = 10,
+        document_id: Annotated[str | None, typer.Option(help="Look in this document alone.")] = None,
+        url: Url = None,
+        api_key: ApiKey = None,
+        data_dir: DataDir = DATA_DIR,
+        as_json: AsJson = False,
+    ) -> None:
+        """Find passages of your documents; boxes are pixels of the upright page, origin top left."""
+        from cli.client import Client, Server
+        from schemas.jobs import SearchRequest
+
+        if not query or len(query) > 2000:
+            raise typer.BadParameter("a query has 1 to 2000 characters")
+        wanted = SearchRequest(query=query, limit=limit, document_id=document_id)
+        with Client(Server.find(url, api_key, data_dir)) as client:
+            found = client.search(wanted)
+        if as_json:
+            show_json(found.model_dump(mode="json"))
+        else:
+            show_hits(found.hits)
+
+
+def show_hits(hits: "list[SearchHit]") -> None:
+    """A table for people, tab-separated lines for pipes."""
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not hits:
+        note("no passage found")
+        return
+    rows = [
+        (f"{hit.score:.3f}", plain(hit.document_id), str(hit.page), box_of(hit), plain(hit.text)) for hit in hits
+    ]  # fmt: skip
+    if not sys.stdout.isatty():
+        for row in rows:
+            show("\t".join(row))
+        return
+    table = Table("score", "document", "page", "box", "text")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def box_of(hit: "SearchHit") -> str:
+    """Where a passage stands, as `x0,y0,x1,y1 of WxH`."""
+    return ",".join(f"{edge:.0f}" for edge in hit.box) + f" of {hit.image_width}x{hit.image_height}"

@@ -1,0 +1,26 @@
+"""The API over in-memory ports, served from a thread, for clients that want a real address."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from api.app import create_app
+from tests.fakes import World
+
+
+@contextmanager
+def served(world: World, port: int = 0) -> Iterator[str]:
+    """The URL at which `world` answers; the socket listens at once, so that no caller has to wait."""
+    listener = socket.create_server(("127.0.0.1", port))
+    server = uvicorn.Server(uvicorn.Config(create_app(world.parts()), log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
