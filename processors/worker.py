@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from processors import telemetry
+from processors import logs, telemetry
 from processors.attempts import Attempts
 from processors.handlers import Handler, StepHandler
 from processors.runner import Parts, Runner
@@ -95,7 +95,7 @@ def adapter(name: str) -> Adapter:
 
 def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     """Be a member of the job's group until told to stop; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logs.set_up()
     group = Group(
         f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.kafka, settings.session_seconds
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pypdfium2
 import pypdfium2.raw
@@ -41,7 +42,7 @@ def open_pdf(content: bytes, dpi: int, limits: Limits) -> tuple[int, Iterator[Im
 def _render(document: pypdfium2.PdfDocument, index: int, dpi: int, limits: Limits) -> Image.Image:
     scale = dpi / _POINTS_PER_INCH
     try:
-        page = document[index]
+        page: Any = document[index]  # its annotations say that a scale is an int
         width, height = page.get_size()
         check_size(math.ceil(width * scale), math.ceil(height * scale), limits)
         bitmap = page.render(scale=scale, rev_byteorder=True)

@@ -71,9 +71,10 @@ class RapidOcrReader:
         if picture is None or picture.shape[:2] != (height, width):
             raise DecodeFailed("the page's stored picture is damaged")
         answer = self._engine(picture)
-        if answer.boxes is None or answer.txts is None:
+        texts = getattr(answer, "txts", None)  # places without texts come as another class
+        if not texts:
             return []
         return [
             Found(text, tuple((float(x), float(y)) for x, y in quad), float(score))
-            for text, quad, score in zip(answer.txts, answer.boxes, answer.scores, strict=True)
+            for text, quad, score in zip(texts, answer.boxes, answer.scores, strict=True)
         ]

@@ -120,7 +120,7 @@ class FaustStream:
 
         return agent
 
-    async def _drain(self, _app: Any, **_: Any) -> None:
+    async def _drain(self, _app: Any, *_: Any, **__: Any) -> None:
         if self._feed is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._group.grace_seconds):

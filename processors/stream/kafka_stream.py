@@ -157,7 +157,7 @@ class KafkaStream:
         return gone
 
 
-class _Listener(ConsumerRebalanceListener):
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka carries no types
     def __init__(self, stream: KafkaStream, feed: Feed, consumer: AIOKafkaConsumer) -> None:
         self._stream = stream
         self._feed = feed

@@ -1,0 +1,78 @@
+"""Item c: the whole way over the tuned bare loop, wall and CPU, in interleaved rounds."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from bench.bare import BareLoop
+from bench.machine import Span, cpu_of, resident, tree
+from deploy.local.samples import letters
+from deploy.local.session import Session
+
+DOCUMENTS, PAGES = 5, 4  # 20 pages, as a caller sends them: several short documents
+ROUNDS = 3
+LIMIT = 1.10
+
+
+def run(say: Callable[[str], None]) -> dict[str, Any]:
+    """Interleave bare loop and platform; medians of each round's ratios, and what each process holds in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"letter-{number}.pdf" for number in range(DOCUMENTS)]
+        for file in files:
+            letters(file, PAGES)
+        pages = [(file, index) for file in files for index in range(PAGES)]
+        with Session(Path(folder) / "stack") as stack:
+            bare = BareLoop(sum(slot.startswith("ocr-") for slot in stack.pids()))
+            try:
+                bare.run(pages[:2])
+                _platform(stack, files[:1])  # both sides warm
+                rounds = [_round(bare, stack, files, pages, say) for _ in range(ROUNDS)]
+            finally:
+                bare.close()
+            memory = {slot: resident(pid) for slot, pid in stack.pids().items()}
+    return {"rounds": rounds, "limit": LIMIT, "memory_mb": memory, **_verdict(rounds)}
+
+
+def _round(
+    bare: BareLoop, stack: Session, files: list[Path], pages: list[tuple[Path, int]], say: Callable[[str], None]
+) -> dict[str, Any]:
+    floor, subject = bare.run(pages), _platform(stack, files)
+    ratio = {kind: subject[kind] / floor[kind] for kind in ("wall", "cpu")}
+    say(
+        f"bare {floor['wall']:.1f} s wall {floor['cpu']:.1f} s CPU"
+        f" · platform {subject['wall']:.1f} s {subject['cpu']:.1f} s"
+        f" · ratio {ratio['wall']:.3f} wall {ratio['cpu']:.3f} CPU"
+        f" · neighbours {floor['neighbours']:.0%} and {subject['neighbours']:.0%}"
+    )
+    return {"bare": floor, "platform": subject, "ratio": ratio}
+
+
+def _platform(stack: Session, files: list[Path]) -> dict[str, Any]:
+    processes = tree(stack.pid)
+    before = cpu_of(processes)
+    span = Span()
+    with httpx2.Client(base_url=stack.url, headers=stack.headers(), timeout=30) as client:
+        jobs = []
+        for file in files:
+            answer = client.post("/v1/jobs", files={"file": (file.name, file.read_bytes())})
+            answer.raise_for_status()
+            jobs.append(answer.headers["location"])
+        for job in jobs:
+            while (state := client.get(job).json()["state"]) != "succeeded":
+                if state not in ("queued", "running"):
+                    raise RuntimeError(f"{job} ended {state}")
+                time.sleep(0.1)
+    after = cpu_of(processes)
+    return span.end(sum(after[pid] - before.get(pid, 0.0) for pid in after))
+
+
+def _verdict(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    counted = [r for r in rounds if r["bare"]["conclusive"] and r["platform"]["conclusive"]]
+    ratios = {kind: statistics.median(r["ratio"][kind] for r in counted or rounds) for kind in ("wall", "cpu")}
+    held = all(value <= LIMIT for value in ratios.values())
+    return {"ratio": ratios, "verdict": ("held" if held else "missed") if counted else "inconclusive"}
