@@ -1,0 +1,1 @@
+"""Everything that runs the platform somewhere: for now the embedded stack."""

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -25,10 +25,11 @@ def is_free(port: int) -> bool:
     return True
 
 
-def keep(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """A port for each name: those in the file at `path` where still free, others chosen and written to it."""
+def keep(path: Path, names: Sequence[str], fixed: Mapping[str, int]) -> dict[str, int]:
+    """A port for each name: the fixed one, or that in the file at `path` where still free, or a new one; all kept."""
     kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
     ports = {name: kept[name] for name in names if name in kept and is_free(kept[name])}
+    ports.update(fixed)
     missing = [name for name in names if name not in ports]
     ports |= dict(zip(missing, free(len(missing)), strict=True))
     path.write_text(json.dumps(ports, indent=2))
