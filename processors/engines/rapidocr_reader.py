@@ -62,15 +62,19 @@ class RapidOcrReader:
         self._engine = engine
 
     def read(self, png: bytes, width: int, height: int) -> list[Found]:
-        """The lines of one page; raises `DecodeFailed` for bytes that are no picture of this size."""
+        """The lines of one page; raises `DecodeFailed` for bytes that are no such picture."""
         import cv2
         import numpy
+        from rapidocr.utils.process_img import ResizeImgError
 
         self.load()
         picture = cv2.imdecode(numpy.frombuffer(png, numpy.uint8), cv2.IMREAD_COLOR) if png else None
         if picture is None or picture.shape[:2] != (height, width):
             raise DecodeFailed("the page's stored picture is damaged")
-        answer = self._engine(picture)
+        try:
+            answer = self._engine(picture)
+        except ResizeImgError as error:
+            raise DecodeFailed("the page's picture is too narrow to be read") from error
         texts = getattr(answer, "txts", None)  # places without texts come as another class
         if not texts:
             return []

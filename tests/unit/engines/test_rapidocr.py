@@ -40,6 +40,12 @@ def read(real: Reader, page: Picture) -> list[str]:
     return [line.text for line in ordered_lines(real.read(page.png, page.width, page.height), page.width, page.height)]
 
 
+def png(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (width, height), 255).save(file, "PNG")
+    return file.getvalue()
+
+
 def share_found(truth: list[str], lines: list[str]) -> float:
     wanted, got = (Counter(word for line in some for word in line.split()) for some in (truth, lines))
     return (wanted & got).total() / wanted.total()
@@ -58,9 +64,17 @@ def test_a_clean_letter_is_read_whole_and_in_order(real: Reader, decoder: Decode
 
 
 def test_a_blank_page_has_no_lines(real: Reader) -> None:
-    file = io.BytesIO()
-    Image.new("L", (600, 800), 255).save(file, "PNG")
-    assert real.read(file.getvalue(), 600, 800) == []
+    assert real.read(png(600, 800), 600, 800) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(8000, 5), (1, 20_000)])
+def test_a_page_too_narrow_for_text_is_the_inputs_fault(real: Reader, width: int, height: int) -> None:
+    with pytest.raises(DecodeFailed, match="too narrow"):
+        real.read(png(width, height), width, height)
+
+
+def test_the_smallest_picture_has_no_lines(real: Reader) -> None:
+    assert real.read(png(1, 1), 1, 1) == []
 
 
 def test_bytes_that_are_no_picture_are_refused(real: Reader) -> None:
