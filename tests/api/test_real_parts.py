@@ -1,0 +1,169 @@
+"""The API process as it is deployed, on a real log and a real database, and without either."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from confluent_kafka import Consumer
+
+from deploy.local import ports
+from producers import provisioning
+from schemas import topics
+from schemas.codec import decode
+from schemas.documents import JobSubmitted
+from schemas.records import Partition, Record
+from sinks.blobs import open_blobs
+from tests.sinks.databases import Database, fresh
+
+ROOT = Path(__file__).parents[2]
+PDF = b"%PDF-1.7 hello"
+KEY = {"authorization": "Bearer k"}
+
+
+@pytest.fixture(scope="module")
+def database(postgres: str) -> Database:
+    return fresh(postgres)
+
+
+@pytest.fixture(scope="module")
+def log(kafka: str) -> str:
+    provisioning.apply(kafka, dev=True)
+    return kafka
+
+
+@pytest.fixture
+def nowhere() -> str:
+    [port] = ports.free(1)
+    return f"127.0.0.1:{port}"
+
+
+@contextmanager
+def apis(folder: Path, log: str, database: str, count: int = 1) -> Iterator[list[str]]:
+    """`count` API processes on one shared socket; yields its URL, then each process's own."""
+    owned = ports.free(count)
+    environment = os.environ | {
+        "HEADRACE_KAFKA": log,
+        "HEADRACE_POSTGRES": database,
+        "HEADRACE_BLOBS": (folder / "blobs").as_uri(),
+        "HEADRACE_ENGINES": "fake",
+        "HEADRACE_ID_KEYS": '{"1": "secret"}',
+        "HEADRACE_API_KEYS": json.dumps({hashlib.sha256(b"k").hexdigest(): "demo"}),
+        "HEADRACE_RUN_DIR": str(folder),
+        "HEADRACE_PUBLISH_SECONDS": "2",
+    }
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-m", "api.main", "--fd", str(shared.fileno()), "--own-port", str(port)],
+                cwd=ROOT,
+                env=environment | {"HEADRACE_SLOT": f"api-{number + 1}"},
+                pass_fds=[shared.fileno()],
+            )
+            for number, port in enumerate(owned)
+        ]
+        try:
+            marks = [folder / f"api-{number + 1}.ready" for number in range(count)]
+            until = time.monotonic() + 30
+            while not all(mark.exists() for mark in marks):
+                assert time.monotonic() < until, "the API did not come up"
+                assert all(child.poll() is None for child in children)
+                time.sleep(0.05)
+            assert [json.loads(mark.read_text())["pid"] for mark in marks] == [child.pid for child in children]
+            yield [f"http://127.0.0.1:{port}" for port in (shared.getsockname()[1], *owned)]
+        finally:
+            for child in children:
+                child.terminate()
+            codes = [child.wait(20) for child in children]
+    assert codes == [-signal.SIGTERM] * count
+
+
+def ask(method: str, url: str, **body: object) -> httpx2.Response:
+    return httpx2.request(method, url, headers=KEY, timeout=30, trust_env=False, **body)  # type: ignore[arg-type]  # passed through
+
+
+def submit(url: str, content: bytes = PDF) -> httpx2.Response:
+    return ask("POST", f"{url}/v1/jobs", files={"file": ("a.pdf", content)})
+
+
+def records_of(log: str, job: str) -> list[Record]:
+    """What the jobs topic holds of one job."""
+    consumer = Consumer({"bootstrap.servers": log, "group.id": "test", "auto.offset.reset": "earliest"})
+    found: list[Record] = []
+    try:
+        consumer.subscribe([topics.JOBS.name])
+        until = time.monotonic() + 20
+        while not found and time.monotonic() < until:
+            for message in consumer.consume(100, 0.5):
+                if message.key() == job.encode():
+                    at = Partition(message.topic(), message.partition())
+                    headers = tuple(message.headers())
+                    found.append(Record(at, message.offset(), 0, message.key(), message.value(), headers, 0.0))
+    finally:
+        consumer.close()
+    return found
+
+
+def test_two_processes_accept_onto_one_log_and_know_each_others_ids(
+    log: str, database: Database, tmp_path: Path
+) -> None:
+    with apis(tmp_path, log, database.api, count=2) as (shared, *owned):
+        assert ask("GET", f"{shared}/readyz").json()["status"] == "ready"
+        jobs = [submit(url).json()["id"] for url in (shared, *owned)]
+        for job in jobs:
+            for url in owned:
+                assert ask("GET", f"{url}/v1/jobs/{job}").json()["state"] == "queued"
+        assert ask("POST", f"{shared}/v1/search", json={"query": "x"}).json()["hits"] == []
+        metrics = ask("GET", f"{owned[0]}/metrics").text
+        assert 'headrace_group_lag_records{group="headrace.prepare",topic="headrace.jobs"}' in metrics
+    [record] = records_of(log, jobs[0])
+    envelope, payload = decode(record)
+    assert isinstance(payload, JobSubmitted)
+    assert (envelope.job, envelope.tenant) == (jobs[0], "demo")
+    assert open_blobs((tmp_path / "blobs").as_uri()).read(payload.source) == PDF
+
+
+def test_refused_and_broken_uploads_leave_no_file(log: str, database: Database, tmp_path: Path) -> None:
+    with apis(tmp_path, log, database.api) as (url, _):
+        assert submit(url, b"").json()["code"] == "empty_input"
+        assert submit(url, b"GIF89a" + bytes(3_000_000)).json()["code"] == "unsupported_media_type"
+        assert submit(url, b"%PDF-" + bytes(105_000_000)).json()["code"] == "too_large"
+        head = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n%PDF-'
+        cut = httpx2.post(
+            f"{url}/v1/jobs",
+            content=head + bytes(3_000_000),
+            headers=KEY | {"content-type": "multipart/form-data; boundary=b"},
+            trust_env=False,
+        )
+        assert cut.json()["code"] == "bad_request"
+        assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+
+
+def test_without_the_log_the_api_starts_and_says_503(database: Database, nowhere: str, tmp_path: Path) -> None:
+    with apis(tmp_path, nowhere, database.api) as (url, _):
+        response = submit(url)
+        assert (response.status_code, response.json()["code"]) == (503, "log_unavailable")
+        assert int(response.headers["retry-after"]) >= 1
+        ready = ask("GET", f"{url}/readyz")
+        assert (ready.status_code, ready.json()["parts"]["kafka"]["state"]) == (503, "failed")
+        assert ask("GET", f"{url}/livez").status_code == 200
+
+
+def test_without_the_database_jobs_are_accepted_and_reads_say_503(log: str, nowhere: str, tmp_path: Path) -> None:
+    with apis(tmp_path, log, f"postgresql://headrace_api:x@{nowhere}/headrace") as (url, _):
+        accepted = submit(url)
+        assert accepted.status_code == 202
+        read = ask("GET", f"{url}{accepted.headers['location']}")
+        assert (read.status_code, read.json()["code"]) == (503, "dependency_down")
+        assert "retry-after" in read.headers
+        ready = ask("GET", f"{url}/readyz")
+        assert (ready.status_code, ready.json()["degraded"]) == (200, ["postgresql"])
