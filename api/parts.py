@@ -17,9 +17,11 @@ class LagReader(Protocol):
 
     def read(self) -> Sequence[GroupLag]:
         """Every group and topic."""
+        ...
 
     def dead_letters(self) -> int:
         """Records on the dead-letter topic."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

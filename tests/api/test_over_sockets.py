@@ -64,29 +64,38 @@ def test_a_60_mb_upload_streams_through_in_bounded_memory(server: tuple[str, int
 
 
 @pytest.mark.parametrize(
-    ("head", "size", "status", "code"),
-    [
-        (b"GIF89a", 30 * MIB, 415, "unsupported_media_type"),
-        (b"%PDF-1.7", 80 * MIB, 413, "too_large"),
-    ],
+    ("head", "size", "status"),
+    [(b"GIF89a", 30 * MIB, b"HTTP/1.1 415 "), (b"%PDF-1.7", 80 * MIB, b"HTTP/1.1 413 ")],
 )
-def test_a_refused_upload_gets_its_answer_although_the_caller_is_still_sending(
-    server: tuple[str, int], head: bytes, size: int, status: int, code: str
+def test_a_refused_upload_gets_its_answer_although_the_caller_reads_only_after_sending(
+    server: tuple[str, int], head: bytes, size: int, status: bytes
 ) -> None:
-    url, pid = server
-    response = submit(url, Made(head, size, pid))
-    assert (response.status_code, response.json()["code"]) == (status, code)
+    url, _ = server
+    with connected(url) as caller:
+        part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n' + head
+        caller.sendall(request_head(len(part) + size) + part)
+        for _ in range(size // MIB):
+            caller.sendall(bytes(MIB))
+        assert caller.recv(65536).startswith(status)
     assert httpx2.get(f"{url}/livez", trust_env=False).status_code == 200
 
 
 def test_a_caller_that_goes_away_in_the_middle_harms_nobody(server: tuple[str, int]) -> None:
     url, _ = server
-    address = httpx2.URL(url)
-    with socket.create_connection((address.host, address.port or 0), timeout=10) as caller:
-        head = (
-            "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nContent-Length: 100000\r\n"
-            'Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"'
-            "\r\n\r\n%PDF-1.7 "
-        )
-        caller.sendall(head.encode() + b"x" * 5000)
+    with connected(url) as caller:
+        part = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n%PDF-1.7 '
+        caller.sendall(request_head(100_000) + part + b"x" * 5000)
     assert httpx2.get(f"{url}/livez", trust_env=False).status_code == 200
+
+
+def connected(url: str) -> socket.socket:
+    address = httpx2.URL(url)
+    return socket.create_connection((address.host, address.port or 0), timeout=20)
+
+
+def request_head(length: int) -> bytes:
+    lines = (
+        "POST /v1/jobs HTTP/1.1", "Host: x", "Connection: close", "Authorization: Bearer demo-key", f"Content-Length: {length}",
+        "Content-Type: multipart/form-data; boundary=b", "", "",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode()
