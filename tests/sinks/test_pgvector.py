@@ -11,6 +11,7 @@ from schemas.envelope import Envelope
 from schemas.errors import DependencyDown, HeadraceError, ModelOutputInvalid, RecordError
 from schemas.failpoints import Failpoints
 from schemas.ports import Passage
+from schemas.work import Task
 from sinks.pgvector_index import PgvectorIndex
 from sinks.postgres.reader import PgvectorSearch
 from tests.sinks import events
@@ -87,8 +88,8 @@ async def test_a_later_run_replaces_a_page_and_an_earlier_one_no_more(database: 
         assert [row["run"] for row in found] == runs
 
 
-def _with_vector(packed: str, *, count: int = 1) -> events.Task:
-    chunks = tuple(EmbeddedChunk(index=i, text="", box=(0, 0, 1, 1), vector=packed) for i in range(count))
+def _with_vector(packed: str) -> Task:
+    chunks = (EmbeddedChunk(index=0, text="", box=(0, 0, 1, 1), vector=packed),)
     payload = ChunksEmbedded(width=1, height=1, dimensions=384, chunks=chunks, engine=events.STAMP)
     return events.task(new_job(), 1, payload)
 

@@ -184,6 +184,15 @@ async def test_a_record_that_is_no_event_is_refused_as_a_record(projector: Proje
         await projector.write([events.embedded(events.new_job(), 1, [])])
 
 
+async def test_a_number_that_no_column_holds_is_the_records_fault_and_the_rest_of_its_batch_is_not_written(
+    projector: Projector, reader: PostgresJobReader
+) -> None:
+    good, bad = events.new_job(), events.new_job()
+    with pytest.raises(RecordError):
+        await projector.write([events.submitted(good), events.failed(bad, 2**31)])
+    assert await reader.job("demo", good) is None
+
+
 async def test_a_server_that_is_not_there_is_a_dependency_that_is_down(unused_tcp_port: int) -> None:
     away = Projector(f"postgresql://headrace_sink:sink@127.0.0.1:{unused_tcp_port}/postgres", NO_FAILPOINTS)
     with pytest.raises(DependencyDown) as raised:
