@@ -94,7 +94,7 @@ class _Exchange:
         await self._send(message)
 
     async def _linger(self) -> None:
-        """Take in what the caller still sends: with `Connection: close`, ending now would reset it and lose the answer."""
+        """Take in what the caller still sends: a connection that closes with bytes unread is reset, its answer lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not self._read and self._size < _LINGER_BYTES:

@@ -78,7 +78,9 @@ class Client:
 
                 return self._json("POST", "/v1/jobs", until, form)
         except OSError as error:
-            raise CliError(f"{path}: {error.strerror}", code=Exit.USAGE, hint="give a file that can be read") from error
+            raise CliError(
+                f"cannot be read: {error.strerror}", code=Exit.USAGE, hint="give a file that can be read"
+            ) from error
 
     def job(self, job: str, *, until: float | None = None) -> JobView:
         """How far a job is."""

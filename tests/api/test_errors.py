@@ -138,6 +138,7 @@ async def test_the_description_is_openapi_3_1_and_declares_the_problems(client: 
     assert {"202", "400", "401", "413", "415", "422", "503"} <= responses.keys()
     assert "application/problem+json" in responses["503"]["content"]
     assert "Problem" in described["components"]["schemas"]
+    assert "422" not in described["paths"]["/v1/jobs/{job}"]["get"]["responses"]
     form = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {"file", "document_id", "lane", "deadline_seconds"}
     assert "security" in described["paths"]["/v1/jobs/{job}"]["get"]

@@ -95,7 +95,13 @@ def connected(url: str) -> socket.socket:
 
 def request_head(length: int) -> bytes:
     lines = (
-        "POST /v1/jobs HTTP/1.1", "Host: x", "Connection: close", "Authorization: Bearer demo-key", f"Content-Length: {length}",
-        "Content-Type: multipart/form-data; boundary=b", "", "",
-    )  # fmt: skip
+        "POST /v1/jobs HTTP/1.1",
+        "Host: x",
+        "Connection: close",  # without it, the server takes in the rest by itself
+        "Authorization: Bearer demo-key",
+        f"Content-Length: {length}",
+        "Content-Type: multipart/form-data; boundary=b",
+        "",
+        "",
+    )
     return "\r\n".join(lines).encode()
