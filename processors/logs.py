@@ -1,4 +1,4 @@
-"""Log lines of a worker: ours at INFO, libraries' at WARNING, and no line said more than once in five seconds.
+"""Log lines of a worker: ours at INFO, libraries' at WARNING, and none of theirs said more than once in five seconds.
 
 While Kafka is down, Faust and aiokafka say the same thing up to 159 times a second (measured).
 """
@@ -20,6 +20,8 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write the line; one that was held back is counted in the next of its kind."""
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True
         key = (record.name, str(record.msg))
         at, held = self._said.get(key, (-QUIET_SECONDS, 0))
         now = time.monotonic()

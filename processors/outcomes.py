@@ -3,7 +3,7 @@
 import random
 
 from schemas.codec import follow
-from schemas.documents import PartFailed, Payload
+from schemas.documents import PartFailed, PartSkipped, Payload
 from schemas.envelope import Envelope
 from schemas.errors import HeadraceError, RecordError
 from schemas.records import Hold, Outcome, Outgoing, Record, Reject, Retry
@@ -45,5 +45,7 @@ def _failure(record: Record, step: str, code: str, detail: str) -> tuple[Outgoin
     try:
         envelope = Envelope.from_headers(record.headers)
     except RecordError:  # a record of nobody's job: the dead letter is all there is to say
+        return ()
+    if envelope.name in (PartFailed.__name__, PartSkipped.__name__):  # else a failing failure begets the next one
         return ()
     return outgoing(envelope, step, PartFailed(step=step, code=code, detail=detail[:500]))

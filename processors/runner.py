@@ -39,7 +39,10 @@ class Orders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a loop works with. `finish` lets a record's offset pass."""
+    """What a loop works with. `finish` lets a record's offset pass.
+
+    `skips`: whether work of a cancelled or expired job is skipped; the projector must hear of it all the same.
+    """
 
     handler: Handler
     publisher: Publisher
@@ -49,6 +52,7 @@ class Parts:
     finish: Callable[[Record], object]
     limit: int
     unpack: Callable[[Record], Awaitable[Record]]
+    skips: bool = True
 
 
 class Runner:
@@ -152,6 +156,8 @@ class Runner:
         return tasks
 
     def _moot(self, job: str, deadline: datetime | None) -> str:
+        if not self._parts.skips:
+            return ""
         if self._parts.orders.cancelled(job):
             return "cancelled"
         return "expired" if deadline is not None and deadline < datetime.now(UTC) else ""

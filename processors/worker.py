@@ -33,12 +33,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How one step or sink runs: its handler, its largest batch, and its stream where the settings name none."""
+    """How one step or sink runs: its handler, its largest batch, and its stream where the settings name none.
+
+    `skips` as in `runner.Parts`.
+    """
 
     name: str
     handler: Handler
     limit: int
     stream: str
+    skips: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
                 finish=lambda record: watermarks.finish(record.partition, record.offset, record.epoch),
                 limit=job.limit,
                 unpack=lambda record: redeem(record, blobs),
+                skips=job.skips,
             )
         )
 

@@ -32,7 +32,8 @@ def main() -> int:
     (name,) = sys.argv[1:]
     settings = Settings()
     sink = SINKS[name](settings, Failpoints(settings.slot, settings.run_dir))
-    return run(Job(name, SinkHandler(sink), BATCH, "kafka"), settings, open_blobs(settings.blobs))
+    job = Job(name, SinkHandler(sink), BATCH, "kafka", skips=name != "projector")
+    return run(job, settings, open_blobs(settings.blobs))
 
 
 if __name__ == "__main__":

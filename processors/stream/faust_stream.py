@@ -69,7 +69,8 @@ class FaustStream:
                 os._exit(EXIT_FAILED)
 
         app.task(work)
-        app.on_before_shutdown.connect(self._drain, weak=False)
+        drain: Any = self._drain  # Faust types its receivers more narrowly than it calls them
+        app.on_before_shutdown.connect(drain, weak=False)
         return self._execute(app)
 
     def _execute(self, app: faust.App) -> int:
@@ -120,7 +121,7 @@ class FaustStream:
 
         return agent
 
-    async def _drain(self, _app: Any, *_: Any, **__: Any) -> None:
+    async def _drain(self, _app: Any, **_: Any) -> None:
         if self._feed is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._group.grace_seconds):

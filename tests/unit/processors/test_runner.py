@@ -12,7 +12,7 @@ from processors import runner as loop
 from processors.attempts import Attempts
 from processors.runner import Parts, Runner
 from schemas.codec import encode
-from schemas.documents import ChunksIndexed
+from schemas.documents import ChunksIndexed, PartFailed
 from schemas.envelope import Envelope, new_trace
 from schemas.errors import DependencyDown, Encrypted, LogUnavailable
 from schemas.failpoints import Failpoints
@@ -94,7 +94,15 @@ def _record(offset: int, **changes: object) -> Record:
 
 
 class Bench:
-    def __init__(self, handler: Handler, folder: Path, *, log: Log | None = None, orders: Orders | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        folder: Path,
+        *,
+        log: Log | None = None,
+        orders: Orders | None = None,
+        skips: bool = True,
+    ) -> None:
         self.log = log or Log()
         self.handler = handler
         self.finished: list[int] = []
@@ -102,7 +110,7 @@ class Bench:
         parts = Parts(
             handler=handler, publisher=self.log, attempts=Attempts("g", "s-1", folder, self.marks),
             orders=orders or Orders(), failpoints=Failpoints("s-1", None),
-            finish=lambda record: self.finished.append(record.offset), limit=8, unpack=self._as_is,
+            finish=lambda record: self.finished.append(record.offset), limit=8, unpack=self._as_is, skips=skips,
         )  # fmt: skip
         self.runner = Runner(parts)
 
@@ -222,3 +230,18 @@ async def test_a_clean_end_leaves_no_suspects_and_a_kill_leaves_exactly_what_ran
     assert [Attempts("g", "s-2", tmp_path, Marks()).suspect(_record(n)) for n in (3, 4, 5)] == [False, True, True]
     attempts.close()
     assert not Attempts("g", "s-2", tmp_path, Marks()).suspect(_record(4))
+
+
+async def test_who_must_hear_of_everything_skips_nothing(tmp_path: Path) -> None:
+    bench = Bench(Handler(), tmp_path, orders=Orders(cancelled=True), skips=False)
+    await bench.work(_record(0))
+    assert bench.handler.batches == [1]
+
+
+async def test_a_failure_that_cannot_be_told_begets_no_other(tmp_path: Path) -> None:
+    bench = Bench(Handler([Encrypted()]), tmp_path)
+    envelope = Envelope.from_headers(_record(0).headers).model_copy(update={"kind": PartFailed.kind()})
+    told = encode("in", envelope, PartFailed(step="s", code="c", detail=""))
+    await bench.work(Record(Partition("in", 0), 0, 1, told.key, told.value, told.headers, 0.0))
+    assert len(bench.log.on(DEAD_LETTERS.name)) == 1
+    assert not bench.log.on(EVENTS.name)

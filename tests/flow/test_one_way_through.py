@@ -1,0 +1,213 @@
+"""The whole stack on fake engines: what callers see when all is well, and when a part is not."""
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from PIL import Image
+
+from deploy.local.samples import letters
+from deploy.local.session import Session
+from schemas.control import ControlEntry
+from schemas.ids import JobIds
+from schemas.topics import CONTROL, GROUPS
+from tests.faults.watch import until
+from tests.flow.stops import stopped
+from tests.unit.decoding.documents import ENCRYPTED, huge_png
+
+pytestmark = pytest.mark.stack
+
+
+def _png(color: int = 200) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (300, 200), color).save(file, "PNG")
+    return file.getvalue()
+
+
+def _submit(client: httpx2.Client, content: bytes, **fields: str) -> httpx2.Response:
+    return client.post("/v1/jobs", files={"file": ("page.png", content)}, data=fields)
+
+
+def _ended(client: httpx2.Client, job: str, seconds: float = 40) -> dict[str, Any]:
+    view: dict[str, Any] = {}
+
+    def ended() -> bool:
+        view.update(client.get(f"/v1/jobs/{job}").json())
+        return view["state"] not in ("queued", "running")
+
+    until(ended, seconds, f"{job} to end")
+    return view
+
+
+def test_a_document_goes_from_http_to_search_and_stays_its_tenants(
+    stack: Session, client: httpx2.Client, tmp_path: Path
+) -> None:
+    letters(tmp_path / "four.pdf", 4)
+    accepted = _submit(client, (tmp_path / "four.pdf").read_bytes(), document_id="letter-7")
+    assert accepted.status_code == 202
+    job = accepted.json()["id"]
+    assert accepted.headers["location"] == f"/v1/jobs/{job}"
+    view = _ended(client, job)
+    assert (view["state"], view["pages_done"], view["document_id"]) == ("succeeded", 4, "letter-7")
+    pages = client.get(f"/v1/jobs/{job}/result").json()["pages"]
+    assert [page["page"] for page in pages] == [1, 2, 3, 4]
+    hits = client.post("/v1/search", json={"query": pages[1]["text"], "document_id": "letter-7"}).json()["hits"]
+    assert {hit["job"] for hit in hits} == {job}
+    best = hits[0]
+    assert best["page"] == 2
+    assert 0 <= best["box"][0] < best["box"][2] <= best["image_width"]
+    foreign = {"headers": stack.headers("other")}
+    assert client.get(f"/v1/jobs/{job}", **foreign).status_code == 404
+    assert client.get(f"/v1/jobs/{job}/result", **foreign).status_code == 404
+    assert client.post("/v1/search", json={"query": "x"}, **foreign).json()["hits"] == []
+
+
+def test_every_step_and_sink_is_a_consumer_group_of_its_own(stack: Session) -> None:
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    described = {group: future.result(10) for group, future in admin.describe_consumer_groups(list(GROUPS)).items()}
+    members = {group: {member.group_instance_id for member in found.members} for group, found in described.items()}
+    assert members == {
+        "headrace.prepare": {"prepare-1"}, "headrace.ocr": {s for s in stack.pids() if s.startswith("ocr-")},
+        "headrace.chunk": {"chunk-1"}, "headrace.embed": {"embed-1"}, "headrace.projector": {"projector-1"},
+        "headrace.index-pgvector": {"index-pgvector-1"},
+    }  # fmt: skip
+    assert len({stack.pids()[slot] for slots in members.values() for slot in slots if slot}) == sum(
+        map(len, members.values())
+    )
+
+
+def test_two_api_processes_never_disagree_over_500_submissions(stack: Session, client: httpx2.Client) -> None:
+    first, second = (httpx2.Client(base_url=url, headers=stack.headers(), timeout=30) for url in stack.own_urls())
+    jobs = []
+    with stopped(stack.pids()["projector-1"]):
+        for number in range(500):
+            here, there = (first, second) if number % 2 else (second, first)
+            answer = _submit(here, _png(number % 250))
+            assert answer.status_code == 202
+            jobs.append(answer.json()["id"])
+            seen = there.get(f"/v1/jobs/{jobs[-1]}")
+            assert (seen.status_code, seen.json()["state"]) == (200, "queued")
+    for job in (jobs[0], jobs[250], jobs[-1]):
+        assert _ended(client, job, 120)["state"] == "succeeded"
+    for client_of_one in (first, second):
+        assert {client_of_one.get(f"/v1/jobs/{job}").status_code for job in jobs} == {200}
+    until(lambda: all(first.get(f"/v1/jobs/{job}").json()["state"] == "succeeded" for job in jobs), 120, "all to end")
+    first.close()
+    second.close()
+
+
+def test_forged_foreign_and_forgotten_ids(stack: Session, client: httpx2.Client) -> None:
+    keys = json.loads((stack.folder / "secrets.json").read_text())["id_keys"]
+    ids = JobIds({int(number): secret for number, secret in keys.items()})
+    forged = "job_" + "a" * 37
+    foreign = ids.issue("other")
+    old = ids.issue("demo", at=time.time() - 3600)
+    assert client.get(f"/v1/jobs/{forged}").status_code == 404
+    assert client.get(f"/v1/jobs/{foreign}").status_code == 404
+    until(lambda: client.get(f"/v1/jobs/{old}").status_code == 410, 20, "an old id without a row to be gone")
+    assert client.get(f"/v1/jobs/{old}").json()["code"] == "gone"
+
+
+def test_kafka_down_is_503_and_nothing_is_accepted(stack: Session, client: httpx2.Client) -> None:
+    with stopped(stack.pids()["kafka"]):
+        answer = _submit(client, _png())
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["code"] == "log_unavailable"
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["parts"]["kafka"]["state"] == "failed"
+        assert client.get("/livez").status_code == 200
+    until(lambda: _submit(client, _png()).status_code == 202, 60, "accepting again")
+
+
+def test_postgresql_down_is_still_202_and_is_caught_up_with(stack: Session, client: httpx2.Client) -> None:
+    jobs = []
+    with stopped(stack.pids()["postgres"]):
+        for number in range(5):
+            answer = _submit(client, _png(number))
+            assert answer.status_code == 202
+            jobs.append(answer.json()["id"])
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["degraded"]) == (200, ["postgresql"])
+        asked = client.get(f"/v1/jobs/{jobs[0]}")
+        assert asked.status_code == 503
+        assert asked.headers["retry-after"]
+    assert {_ended(client, job, 90)["state"] for job in jobs} == {"succeeded"}
+
+
+def _letter(tmp_path: Path) -> bytes:
+    letters(tmp_path / "one.pdf", 1)
+    return (tmp_path / "one.pdf").read_bytes()
+
+
+REFUSED: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
+    "empty": (lambda _: b"", 422, "empty_input"),
+    "mislabelled": (lambda _: b"just words that claim to be a picture" * 9, 415, "unsupported_media_type"),
+    "oversized": (lambda pdf: pdf + b"\0" * 3_000_000, 413, "too_large"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_can_be_seen_at_the_door_is_refused_there(client: httpx2.Client, tmp_path: Path, case: str) -> None:
+    spoil, status, code = REFUSED[case]
+    answer = _submit(client, spoil(_letter(tmp_path)))
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_bad_documents_fail_with_a_code_and_harm_neither_worker_nor_neighbour(
+    stack: Session, client: httpx2.Client, tmp_path: Path
+) -> None:
+    good = _letter(tmp_path)
+    before = stack.pids()
+    cases = {
+        "input_truncated": [good[: len(good) // 2], _png()[:120]],
+        "too_many_pixels": [huge_png(50_000)],
+        "encrypted_document": [ENCRYPTED],
+    }
+    jobs = [(code, _submit(client, content).json()["id"]) for code, contents in cases.items() for content in contents]
+    neighbour = _submit(client, good).json()["id"]
+    assert _ended(client, neighbour)["state"] == "succeeded"
+    for code, job in jobs:
+        view = _ended(client, job)
+        assert (view["state"], [error["code"] for error in view["errors"]]) == ("failed", [code])
+    assert stack.pids() == before, "a worker died"
+
+
+def test_a_control_record_cancels_a_job(stack: Session, client: httpx2.Client, tmp_path: Path) -> None:
+    keys_before = stack.pids()
+    with stopped(stack.pids()["prepare-1"]):
+        job = _submit(client, _letter(tmp_path)).json()["id"]
+        producer = Producer({"bootstrap.servers": stack.kafka})
+        producer.produce(CONTROL.name, ControlEntry(action="cancel").model_dump_json(), job)
+        assert producer.flush(10) == 0
+    assert _ended(client, job)["state"] == "cancelled"
+    assert stack.pids() == keys_before
+
+
+async def test_the_database_keeps_tenants_apart_even_where_the_api_forgets(stack: Session) -> None:
+    password = json.loads((stack.folder / "secrets.json").read_text())["passwords"]["headrace_api"]
+    place = stack.admin_url.rpartition("@")[2]
+    connection = await asyncio.wait_for(asyncpg.connect(f"postgresql://headrace_api:{password}@{place}"), 10)
+    try:
+        assert await connection.fetchval("select count(*) from jobs") == 0, "a forgotten tenant shows rows"
+    finally:
+        await connection.close()
+
+
+def test_metrics_of_every_process_answer(stack: Session) -> None:
+    ports = json.loads((stack.folder / "ports.json").read_text())
+    for slot in stack.pids().keys() - {"kafka", "postgres"}:
+        base = f"http://127.0.0.1:{ports[slot]}"
+        assert httpx2.get(f"{base}/livez").status_code == 200
+        assert "headrace_" in httpx2.get(f"{base}/metrics").text
