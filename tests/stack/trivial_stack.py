@@ -1,0 +1,47 @@
+"""A supervisor over trivial children, as a process of its own: `python trivial_stack.py DATA [CODE...]`.
+
+Each CODE becomes the phase of one slot; without any, two phases of one and two well-behaved children.
+"""
+
+import sys
+from pathlib import Path
+
+from deploy.local.layout import Layout
+from deploy.local.slots import Slot
+from deploy.local.supervisor import Supervisor
+
+WELL_BEHAVED = """
+import json, os, signal, sys, time
+draft = sys.argv[1] + ".draft"
+with open(draft, "w") as file:
+    json.dump({"pid": os.getpid(), "at": time.time()}, file)
+os.rename(draft, sys.argv[1])
+signal.pause()
+"""
+
+
+def slot(place: Layout, name: str, code: str = WELL_BEHAVED) -> Slot:
+    return Slot(name, "worker", (sys.executable, "-I", "-S", "-c", code, str(place.ready(name))))
+
+
+def main() -> None:
+    place = Layout(Path(sys.argv[1]))
+    place.make()
+    codes = sys.argv[2:]
+
+    def report(text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    if codes:
+        phases = [lambda n=n, code=code: [slot(place, f"custom-{n}", code)] for n, code in enumerate(codes)]
+    else:
+        phases = [lambda: [slot(place, "first")], lambda: [slot(place, "second"), slot(place, "third")]]
+    with place.held():
+        supervisor = Supervisor(place, report)
+        supervisor.clean()
+        supervisor.run(phases, on_ready=lambda: report("ready"))
+
+
+if __name__ == "__main__":
+    main()
