@@ -92,3 +92,9 @@ def test_metrics_exported_are_the_closed_list() -> None:
     closed = {name.removesuffix("_total") for name in get_args(Metric)}
     exported = {family.name for family in REGISTRY.collect() if family.name.startswith("headrace_")}
     assert exported <= closed
+
+
+def test_generated_schemas_are_up_to_date() -> None:
+    from schemas.generate import FOLDER, generated
+
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.json")} == generated(), "run: make schemas"
