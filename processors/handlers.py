@@ -20,15 +20,19 @@ class Handler(Protocol):
 
     async def open(self) -> None:
         """Get ready; raises `DependencyDown` while that is not possible."""
+        ...
 
     async def handle(self, tasks: Sequence[Task]) -> Sequence[Answer]:
         """Run a batch."""
+        ...
 
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
         """Nothing is left to read; all before `caught_up_at` is done."""
+        ...
 
     async def close(self) -> None:
         """Let go."""
+        ...
 
 
 def _leave(reason: str) -> None:

@@ -35,6 +35,7 @@ class Orders(Protocol):
 
     def cancelled(self, job: str) -> bool:
         """Whether the job is to be cancelled."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

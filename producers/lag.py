@@ -3,6 +3,7 @@
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -68,7 +69,7 @@ class LagSource:
     def _begins(self, topic: str) -> dict[int, int]:
         return self._offsets(topic, OffsetSpec.earliest())
 
-    def _offsets(self, topic: str, which: OffsetSpec) -> dict[int, int]:
+    def _offsets(self, topic: str, which: Any) -> dict[int, int]:
         partitions = self._admin.list_topics(topic, timeout=_TIMEOUT).topics[topic].partitions
         futures = self._admin.list_offsets(
             {TopicPartition(topic, number): which for number in partitions}, request_timeout=_TIMEOUT

@@ -15,6 +15,7 @@ class Pingable(Protocol):
 
     async def ping(self) -> None:
         """Return when it answers; raise `DependencyDown` when it does not."""
+        ...
 
 
 class Publisher(Pingable, Protocol):
@@ -22,6 +23,7 @@ class Publisher(Pingable, Protocol):
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Return when the log has confirmed every record (`acks=all`); raise `LogUnavailable` otherwise."""
+        ...
 
 
 class BlobStore(Pingable, Protocol):
@@ -29,15 +31,19 @@ class BlobStore(Pingable, Protocol):
 
     async def write(self, key: str, content: AsyncIterator[bytes], *, limit: int) -> Claim:
         """Stream `content` in, counting and hashing; raise `TooLarge` past `limit` bytes and keep nothing."""
+        ...
 
     def put(self, key: str, content: bytes) -> Claim:
         """Store bytes at once (blocking)."""
+        ...
 
     def read(self, claim: Claim) -> bytes:
         """The bytes of a claim (blocking), checked against its sha256; raises `DecodeFailed` when they differ."""
+        ...
 
     async def delete(self, key: str) -> None:
         """Forget a key; forgetting an unknown one is no error."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class VectorSearch(Pingable, Protocol):
 
     async def search(self, tenant: str, passage: Passage) -> list[SearchHit]:
         """The nearest passages of one tenant, best first."""
+        ...
 
 
 class JobReader(Pingable, Protocol):
@@ -61,12 +68,15 @@ class JobReader(Pingable, Protocol):
 
     async def job(self, tenant: str, job: str) -> JobView | None:
         """The job's view, or None where no row is (yet, or any more)."""
+        ...
 
     async def result(self, tenant: str, job: str) -> JobResult | None:
         """The pages read so far, or None where no row is."""
+        ...
 
     async def projected_through(self) -> datetime | None:
         """The low-water time: everything accepted before it is projected. None before the first projection."""
+        ...
 
 
 class TextEmbedder(Protocol):
@@ -74,3 +84,4 @@ class TextEmbedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector a text (blocking, CPU)."""
+        ...

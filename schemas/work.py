@@ -30,12 +30,14 @@ class Step(Protocol):
 
     def load(self) -> None:
         """Load models, once, before the first batch (blocking, in the engine thread)."""
+        ...
 
     def run(self, tasks: Sequence[Task]) -> Sequence[Answer]:
         """One answer a task, in order: the records to publish, or the error that this task alone came to.
 
         Raising means that the batch as a whole failed; the loop then runs its tasks one by one.
         """
+        ...
 
 
 class Sink(Protocol):
@@ -45,6 +47,7 @@ class Sink(Protocol):
 
     async def open(self) -> None:
         """Connect; raise `DependencyDown` while that is not possible."""
+        ...
 
     async def write(self, tasks: Sequence[Task]) -> Sequence[Outgoing]:
         """Write all or nothing, idempotently; return the events to publish before the offsets pass.
@@ -52,12 +55,15 @@ class Sink(Protocol):
         Raises `DependencyDown` when the store does not answer (the batch is held and written again). Raising
         `InputError` or `RecordError` with several tasks makes the loop write them one by one, to find the bad one.
         """
+        ...
 
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
         """Called about once a second while nothing is left to read.
 
         `partitions` are those assigned to this process; all that lay on them before `caught_up_at` (s) is written.
         """
+        ...
 
     async def close(self) -> None:
         """Disconnect."""
+        ...

@@ -34,12 +34,15 @@ class Server(Protocol):
 
     def prepare(self) -> None:
         """Make the data folder once (blocking, about a second); raises `StartFailed`."""
+        ...
 
     def command(self) -> Sequence[str]:
         """The argument list that runs the server in the foreground."""
+        ...
 
     def answers(self) -> bool:
         """Whether a client is served now (blocking, at most a second)."""
+        ...
 
 
 def _bind_to_parent(parent: int, death_signal: int) -> Callable[[], None]:

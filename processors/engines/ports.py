@@ -20,9 +20,11 @@ class Engine(Protocol):
     @property
     def stamp(self) -> EngineStamp:
         """Which engine and weights answer; known after `load()`."""
+        ...
 
     def load(self) -> None:
         """Read the weights (seconds); harmless when done already."""
+        ...
 
 
 class Reader(Engine, Protocol):
@@ -30,6 +32,7 @@ class Reader(Engine, Protocol):
 
     def read(self, png: bytes, width: int, height: int) -> list[Found]:
         """The lines of one page in any order, unchecked; none for a blank page. Raises `DecodeFailed` for no PNG."""
+        ...
 
 
 class Embedder(Engine, Protocol):
@@ -38,6 +41,8 @@ class Embedder(Engine, Protocol):
     @property
     def dimensions(self) -> int:
         """Numbers of a vector."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector of float32 values a text, in order; loads the weights if that was not done."""
+        ...

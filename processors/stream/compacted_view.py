@@ -68,10 +68,11 @@ class CompactedView:
     async def _pull(self, consumer: AIOKafkaConsumer) -> None:
         for messages in (await consumer.getmany(timeout_ms=1000)).values():
             for message in messages:
+                key = message.key or b""
                 if message.value is None:
-                    self._values.pop(message.key, None)
+                    self._values.pop(key, None)
                 else:
-                    self._values[message.key] = message.value
+                    self._values[key] = message.value
 
 
 class ControlView(CompactedView):

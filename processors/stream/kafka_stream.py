@@ -164,13 +164,18 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ca
         self._consumer = consumer
         self.assigned = asyncio.Event()
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    # aiokafka awaits what these return, and declares them without saying so.
+    async def on_partitions_revoked(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, revoked: Iterable[TopicPartition]
+    ) -> None:
         revoked = list(revoked)
         if revoked:
             await self._stream.commit(self._consumer)
         self._feed.revoked(self._stream.release(revoked))
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, assigned: Iterable[TopicPartition]
+    ) -> None:
         self._stream.reassign(assigned)
         self.assigned.set()
 

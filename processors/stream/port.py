@@ -13,24 +13,31 @@ class Feed(Protocol):
 
     async def open(self) -> None:
         """Get ready; called while the group is joined."""
+        ...
 
     async def deliver(self, record: Record) -> None:
         """Take a record, waiting for room."""
+        ...
 
     def room(self) -> int:
         """Records that may be delivered without waiting."""
+        ...
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """These partitions are another's now."""
+        ...
 
     async def run(self) -> None:
         """Work until drained."""
+        ...
 
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
         """Nothing is left to read."""
+        ...
 
     async def drain(self) -> None:
         """Begin nothing new and wait for what runs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class Stream(Protocol):
 
         `build` makes the loop on that event loop; `ready` is called once partitions are assigned and it is open.
         """
+        ...
 
 
 Adapter = Callable[[Group, Watermarks], Stream]
