@@ -40,9 +40,10 @@ class Running:
 
     def status(self) -> dict[str, Any] | None:
         try:
-            return json.loads((self.data / "run" / "status.json").read_text())
+            found: dict[str, Any] = json.loads((self.data / "run" / "status.json").read_text())
         except FileNotFoundError:
             return None
+        return found
 
     def ready(self, seconds: float = 20.0) -> dict[str, Any]:
         """The status once everything works."""
@@ -81,8 +82,8 @@ def running(data: Path, argv: list[str], env: dict[str, str] | None = None) -> I
             process.wait()
 
 
-def trivial(data: Path, *codes: str) -> list[str]:
-    return [sys.executable, str(TRIVIAL), str(data), *codes]
+def trivial(data: Path) -> list[str]:
+    return [sys.executable, str(TRIVIAL), str(data)]
 
 
 def headrace(*arguments: str) -> list[str]:

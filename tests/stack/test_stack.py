@@ -103,7 +103,7 @@ def test_a_killed_process_comes_back_under_its_slot_in_time(stack: Running, slot
     assert _slots(stack)[slot]["restarts"] > before["restarts"]
 
 
-def test_after_kill_nine_of_the_supervisor_the_next_up_works_in_the_same_place_and_down_ends_all(
+def test_after_kill_nine_of_the_supervisor_the_next_up_takes_over_and_down_ends_all(
     stack: Running,
 ) -> None:
     before, address = stack.pids(), stack.ready(READY_SECONDS)["url"]

@@ -89,7 +89,7 @@ def test_children_do_not_outlive_a_killed_supervisor_and_the_next_one_starts_cle
         until(lambda: not any(alive(pid) for pid in first.values()), what="the children's end")
         assert (tmp_path / "run" / "first.ready").exists()
         with running(tmp_path, trivial(tmp_path)) as again:
-            until(lambda: again.status() and again.status()["pid"] == again.process.pid, what="the new status")
+            until(lambda: (again.status() or {}).get("pid") == again.process.pid, what="the new status")
             again.ready()
             assert not set(again.pids().values()) & set(first.values())
 

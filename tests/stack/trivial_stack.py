@@ -1,14 +1,11 @@
-"""A supervisor over trivial children, as a process of its own: `python trivial_stack.py DATA [CODE...]`.
-
-Each CODE becomes the phase of one slot; without any, two phases of one and two well-behaved children.
-"""
+"""A supervisor over trivial children, as a process of its own: `python trivial_stack.py DATA`."""
 
 import sys
 from pathlib import Path
 
 from deploy.local.layout import Layout
 from deploy.local.slots import Slot
-from deploy.local.supervisor import Supervisor
+from deploy.local.supervisor import Phase, Supervisor
 
 WELL_BEHAVED = """
 import json, os, signal, sys, time
@@ -20,23 +17,19 @@ signal.pause()
 """
 
 
-def slot(place: Layout, name: str, code: str = WELL_BEHAVED) -> Slot:
-    return Slot(name, "worker", (sys.executable, "-I", "-S", "-c", code, str(place.ready(name))))
+def slot(place: Layout, name: str) -> Slot:
+    return Slot(name, "worker", (sys.executable, "-I", "-S", "-c", WELL_BEHAVED, str(place.ready(name))))
 
 
 def main() -> None:
     place = Layout(Path(sys.argv[1]))
     place.make()
-    codes = sys.argv[2:]
 
     def report(text: str) -> None:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
-    if codes:
-        phases = [lambda n=n, code=code: [slot(place, f"custom-{n}", code)] for n, code in enumerate(codes)]
-    else:
-        phases = [lambda: [slot(place, "first")], lambda: [slot(place, "second"), slot(place, "third")]]
+    phases: list[Phase] = [lambda: [slot(place, "first")], lambda: [slot(place, "second"), slot(place, "third")]]
     with place.held():
         supervisor = Supervisor(place, report)
         supervisor.clean()
