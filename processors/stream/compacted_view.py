@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from schemas.control import ControlEntry
 
 log = logging.getLogger(__name__)
+WAIT_MS = 10_000
+"""How long the broker may hold a fetch that finds nothing; an order ends the wait at once."""
 
 
 class CompactedView:
@@ -33,7 +35,7 @@ class CompactedView:
             bootstrap_servers=self._bootstrap,
             group_id=None,  # then every partition is this reader's
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=WAIT_MS,
             retry_backoff_ms=200,
         )
         while True:
@@ -66,7 +68,7 @@ class CompactedView:
             await consumer.stop()
 
     async def _pull(self, consumer: AIOKafkaConsumer) -> None:
-        for messages in (await consumer.getmany(timeout_ms=1000)).values():
+        for messages in (await consumer.getmany(timeout_ms=WAIT_MS)).values():
             for message in messages:
                 key = message.key or b""
                 if message.value is None:

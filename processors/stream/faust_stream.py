@@ -99,6 +99,7 @@ class FaustStream:
             stream_wait_empty=False,  # else one un-acked record makes SIGTERM hang for more than a minute
             consumer_auto_offset_reset="earliest",
             store="memory://",
+            table_standby_replicas=0,  # without tables; else Faust assigns ranges, and a job's pages meet one worker
             datadir=tempfile.gettempdir(),
             topic_disable_leader=True,
             topic_allow_declare=False,

@@ -18,7 +18,7 @@ from processors.watermark import Watermarks
 from schemas.records import Partition, Record
 
 log = logging.getLogger(__name__)
-POLL_MS = 200
+POLL_MS = 500
 IDLE_SECONDS = 1.0
 WEEK_MS = 7 * 24 * 3600 * 1000
 
