@@ -15,7 +15,7 @@ from deploy.local.samples import letters
 from deploy.local.session import Session
 
 DOCUMENTS, PAGES = 5, 4  # 20 pages, as a caller sends them: several short documents
-ROUNDS = 2
+ROUNDS = 3
 LIMIT = 1.10
 POLL_SECONDS = 0.25  # as `headrace submit --wait` asks; it is part of what is timed
 
