@@ -1,8 +1,5 @@
 """`headrace demo`: the main job on real input, from nothing to a search hit; then everything is stopped again."""
 
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,42 +42,16 @@ def register(app: typer.Typer) -> None:
 @contextmanager
 def _stack(data: Path) -> Iterator[None]:
     """A running stack on `data`, stopped however the block ends; raises `CliError` when it does not come up."""
-    from deploy.local import children
+    from deploy.local.children import StartFailed
+    from deploy.local.session import Session
 
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = data / "demo.log"
-    log.unlink(missing_ok=True)
-    note(f"starting Kafka, PostgreSQL and the platform's processes (log: {log})")
-    argv = [sys.executable, "-P", "-m", "cli.main", "up", "--data-dir", str(data)]
-    # Should the demo be killed, the supervisor still gets a SIGTERM and ends its children in order.
-    child = children.spawn(argv, log=log, death_signal=signal.SIGTERM)
+    session = Session(data, patience=_PATIENCE)
+    note(f"starting Kafka, PostgreSQL and the platform's processes (log: {session.log})")
     try:
-        _await_ready(child, data, log)
-        yield
-    finally:
-        children.end([child], grace=60)  # it gives each group of its own children 10 s
-
-
-def _await_ready(child: subprocess.Popen[bytes], data: Path, log: Path) -> None:
-    from deploy.local import children
-    from deploy.local.layout import Layout, read
-
-    status = Layout(data).status
-    until = time.monotonic() + _PATIENCE
-    while True:
-        told = read(status) or {}
-        if told.get("pid") == child.pid and told.get("ready"):
-            return
-        if child.poll() is not None:
-            what = f"ended with exit code {child.returncode}"
-        elif time.monotonic() > until:
-            what = f"is not ready after {_PATIENCE:.0f} s"
-        else:
-            time.sleep(0.1)
-            continue
-        raise CliError(
-            f"the embedded stack {what}; its log ends:\n{children.tail(log)}", Exit.UNREACHABLE, "run: headrace doctor"
-        )
+        with session:
+            yield
+    except StartFailed as error:
+        raise CliError(str(error), Exit.UNREACHABLE, "run: headrace doctor") from error
 
 
 def _read_and_search(client: "Client", data: Path) -> None:

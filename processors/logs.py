@@ -40,5 +40,5 @@ def set_up() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     handler.addFilter(Repeats())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, "processors.stream.faust_stream"):  # Faust's services log under their subclass's module
         logging.getLogger(name).setLevel(logging.WARNING)

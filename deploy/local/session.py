@@ -11,10 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from deploy.local.children import StartFailed, tail
+from deploy.local import children, layout
 from deploy.local.postgres import Postgres
-
-_READY = "ready in "
 
 
 class Session:
@@ -32,15 +30,15 @@ class Session:
         self._up: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Session":
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log.unlink(missing_ok=True)
-        with self.log.open("wb") as output:
-            self._up = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "up", "--data-dir", str(self.folder)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **self._settings},
-            )  # fmt: skip
+        # Should we be killed, the supervisor still gets a SIGTERM and ends its children in order.
+        self._up = children.spawn(
+            [sys.executable, "-P", "-m", "cli.main", "up", "--data-dir", str(self.folder)],
+            log=self.log, env={**os.environ, **self._settings}, death_signal=signal.SIGTERM,
+        )  # fmt: skip
         try:
-            self._await_ready()
+            self._await_ready(self._up)
         except BaseException:
             self.stop()
             raise
@@ -107,18 +105,16 @@ class Session:
     def stop(self) -> int:
         """End the stack; the supervisor's exit status."""
         assert self._up is not None
-        if self._up.poll() is None:
-            self._up.send_signal(signal.SIGTERM)
-        try:
-            return self._up.wait(60)
-        except subprocess.TimeoutExpired:
-            self._up.kill()
-            return self._up.wait()
+        children.end([self._up], grace=60)  # it gives each group of its own children 10 s
+        return self._up.wait()
 
-    def _await_ready(self) -> None:
-        assert self._up is not None
-        deadline = time.monotonic() + self._patience
-        while _READY not in self.log.read_text(errors="replace"):
-            if self._up.poll() is not None or time.monotonic() > deadline:
-                raise StartFailed(f"the stack did not come up:\n{tail(self.log, 20)}")
+    def _await_ready(self, up: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + self._patience
+        while True:
+            told = layout.read(layout.Layout(self.folder).status) or {}
+            if told.get("pid") == up.pid and told.get("ready"):
+                return
+            if up.poll() is not None or time.monotonic() > until:
+                what = "is not ready in time" if up.returncode is None else f"ended with exit code {up.returncode}"
+                raise children.StartFailed(f"the embedded stack {what}; its log ends:\n{children.tail(self.log, 20)}")
             time.sleep(0.05)

@@ -39,11 +39,12 @@ class Submitter(threading.Thread):
         self._every = every
 
     def run(self) -> None:
-        for document in self._documents:
-            while (job := self._submit(document)) is None:
-                time.sleep(0.3)
-            self.accepted.append(job)
-            time.sleep(self._every)
+        with self._client:
+            for document in self._documents:
+                while (job := self._submit(document)) is None:
+                    time.sleep(0.3)
+                self.accepted.append(job)
+                time.sleep(self._every)
 
     def _submit(self, document: Path) -> str | None:
         try:
