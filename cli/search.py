@@ -39,9 +39,13 @@ def register(app: typer.Typer) -> None:
             show_hits(found.hits)
 
 
+_SHOWN = 160  # characters of a passage in the table; a pipe and --json get it whole
+
+
 def show_hits(hits: "list[SearchHit]") -> None:
     """A table for people, tab-separated lines for pipes."""
     import sys
+    from textwrap import shorten
 
     from rich.console import Console
     from rich.table import Table
@@ -58,8 +62,8 @@ def show_hits(hits: "list[SearchHit]") -> None:
             show("\t".join(row))
         return
     table = Table("score", "document", "page", "box", "text")
-    for row in rows:
-        table.add_row(*map(Text, row))
+    for *where, text in rows:
+        table.add_row(*map(Text, where), Text(shorten(text, _SHOWN, placeholder=" …")))
     Console().print(table)
 
 

@@ -97,10 +97,10 @@ def test_two_api_processes_never_disagree_over_500_submissions(stack: Session, c
             seen = there.get(f"/v1/jobs/{jobs[-1]}")
             assert (seen.status_code, seen.json()["state"]) == (200, "queued")
     for job in (jobs[0], jobs[250], jobs[-1]):
-        assert _ended(client, job, 120)["state"] == "succeeded"
+        assert _ended(client, job, 300)["state"] == "succeeded"
     for client_of_one in (first, second):
         assert {client_of_one.get(f"/v1/jobs/{job}").status_code for job in jobs} == {200}
-    until(lambda: all(first.get(f"/v1/jobs/{job}").json()["state"] == "succeeded" for job in jobs), 120, "all to end")
+    until(lambda: all(first.get(f"/v1/jobs/{job}").json()["state"] == "succeeded" for job in jobs), 300, "all to end")
     first.close()
     second.close()
 
