@@ -28,7 +28,7 @@ class ApiMetrics:
         self._seconds = Histogram(
             seconds, "Seconds of an HTTP request.", ("route", "status"), registry=registry, buckets=_BUCKETS
         )
-        self._accepted = Counter(accepted, "Jobs accepted (202).", ("tenant",), registry=registry)
+        self._accepted = Counter(accepted, "Jobs accepted (202).", registry=registry)
         # A registry of their own: with the log down these are left out rather than shown stale.
         self._groups = groups = CollectorRegistry()
         self._behind = Gauge(behind, "Records not yet committed by the group.", ("group", "topic"), registry=groups)
@@ -43,9 +43,9 @@ class ApiMetrics:
         """One request was answered."""
         self._seconds.labels(route, str(status)).observe(seconds)
 
-    def accepted(self, tenant: str) -> None:
+    def accepted(self) -> None:
         """One job was accepted."""
-        self._accepted.labels(tenant).inc()
+        self._accepted.inc()
 
     async def render(self) -> bytes:
         """Everything in Prometheus' text format; without the groups' part while the log does not answer."""

@@ -12,7 +12,8 @@ from api.errors import InvalidRequest
 from api.forms import StreamedForm
 from schemas.documents import Claim
 from schemas.envelope import Lane
-from schemas.errors import EmptyInput, TooLarge, UnsupportedMedia
+from schemas.errors import TooLarge, UnsupportedMedia
+from schemas.media import media_type
 from schemas.ports import BlobStore
 
 _HEAD = 1024  # a PDF's header may stand anywhere in the first 1024 bytes
@@ -65,7 +66,7 @@ async def receive(request: Request, blobs: BlobStore, key: str, limit: int) -> U
     await form.until_file()
     content = form.content()
     head = await _head(content)
-    sniff(head)
+    media_type(head)  # refused at the door; the decoder has the last word, much later
     claim = await blobs.write(key, _rejoin(head, content), limit=limit)
     try:
         await form.finish()
@@ -75,19 +76,6 @@ async def receive(request: Request, blobs: BlobStore, key: str, limit: int) -> U
         if isinstance(error, ValidationError):
             raise InvalidRequest.of(error.errors()) from error
         raise
-
-
-def sniff(head: bytes) -> str:
-    """The media type that a document's first 1024 bytes show; the decoder has the last word, much later."""
-    if not head:
-        raise EmptyInput
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if b"%PDF-" in head[:_HEAD]:
-        return "application/pdf"
-    raise UnsupportedMedia
 
 
 def clean_filename(name: str) -> str:

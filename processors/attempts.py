@@ -36,6 +36,7 @@ class Attempts:
         self._path = None if run_dir is None else run_dir / f"{slot}.inflight"
         self._file: int | None = None
         self._suspects = self._left_behind()
+        self._marked: set[str] = set()  # by this process: a suspect that waits or is tried again has not died again
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -44,8 +45,13 @@ class Attempts:
         """Whether the record was running when a process ended, here or at a peer."""
         return str(record) in self._suspects or self._marks.get(self._key(record)) is not None
 
+    def is_marked(self, record: Record) -> bool:
+        """Whether this process has counted the death that makes the record a suspect."""
+        return str(record) in self._marked
+
     def mark(self, record: Record) -> tuple[int, Outgoing]:
         """One more death counted to the record: how many that makes, and the mark to publish before it runs."""
+        self._marked.add(str(record))
         value = self._marks.get(self._key(record))
         count = 1 + (AttemptsMarked.model_validate_json(value).count if value else 0)
         mark = AttemptsMarked(count=count).model_dump_json().encode()
@@ -56,6 +62,7 @@ class Attempts:
         if not self.suspect(record):
             return []
         self._suspects.discard(str(record))
+        self._marked.discard(str(record))
         return [Outgoing(ATTEMPTS.name, self._key(record), None)]
 
     def running(self, records: Iterable[Record]) -> None:
@@ -68,9 +75,10 @@ class Attempts:
         os.ftruncate(self._file, len(content) + 1)
 
     def close(self) -> None:
-        """A clean end leaves no suspects."""
+        """A clean end leaves no suspects, whatever still runs: nobody died of it."""
         if self._file is not None and self._path is not None:
             os.close(self._file)
+            self._file = None
             self._path.unlink(missing_ok=True)
 
     def _left_behind(self) -> set[str]:

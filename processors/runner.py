@@ -6,6 +6,7 @@ cannot be written, the loop waits for the log; where the loop itself fails, the 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +21,7 @@ from processors.handlers import Handler
 from processors.outcomes import outcome_of, outgoing
 from schemas.codec import decode
 from schemas.documents import PartSkipped
-from schemas.errors import DependencyDown, HeadraceError, PoisonRecord
+from schemas.errors import DependencyDown, HeadraceError, PoisonRecord, RecordError
 from schemas.failpoints import Failpoints
 from schemas.ports import Publisher
 from schemas.records import Emit, Hold, Outcome, Outgoing, Partition, Record, Reject, Retry, Skip
@@ -40,7 +41,7 @@ class Orders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a loop works with. `finish` lets a record's offset pass.
+    """What a loop works with. `finish` lets a record's offset pass; `owned` says whether it is still ours to pass.
 
     `skips`: whether work of a cancelled or expired job is skipped; the projector must hear of it all the same.
     """
@@ -51,6 +52,7 @@ class Parts:
     orders: Orders
     failpoints: Failpoints
     finish: Callable[[Record], object]
+    owned: Callable[[Record], bool]
     limit: int
     unpack: Callable[[Record], Awaitable[Record]]
     skips: bool = True
@@ -111,14 +113,14 @@ class Runner:
             except DependencyDown as error:
                 log.warning("%s: %s", self._name, error)
 
-    async def drain(self) -> None:
-        """Begin nothing new, wait for what runs, let go."""
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing new, wait at most `seconds` for what runs, let go: what was not finished is read again."""
         self._batcher.close()
-        async with self._busy:
-            if not self._closed:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._busy:
                 self._closed = True
-                self._parts.attempts.close()
-                await self._parts.handler.close()
+        self._parts.attempts.close()
+        await self._parts.handler.close()
 
     async def _batch(self, batch: list[Record]) -> None:
         suspects = [record for record in batch if self._parts.attempts.suspect(record)]
@@ -131,11 +133,13 @@ class Runner:
 
     async def _alone(self, record: Record) -> None:
         """A suspect: marked first, then run by itself; after the third death not run at all."""
-        count, mark = self._parts.attempts.mark(record)
-        await self._publish([mark])
-        if count >= LIMIT:
-            await self._settle(record, outcome_of(record, self._name, PoisonRecord()))
-        elif tasks := await self._admit([record]):
+        if not self._parts.attempts.is_marked(record):
+            count, mark = self._parts.attempts.mark(record)
+            await self._publish([mark])
+            if count >= LIMIT:
+                await self._settle(record, outcome_of(record, self._name, PoisonRecord(), failures=count))
+                return
+        if tasks := await self._admit([record]):
             await self._work(tasks)
 
     async def _admit(self, records: list[Record]) -> list[Task]:
@@ -144,8 +148,9 @@ class Runner:
         for record in records:
             try:
                 envelope, payload = decode(await self._parts.unpack(record))
-            except HeadraceError as error:
-                await self._settle(record, outcome_of(record, self._name, error))
+            except Exception as error:  # noqa: BLE001 a record can be malformed in ways that nobody thought of
+                known = error if isinstance(error, HeadraceError) else RecordError("the record cannot be read")
+                await self._settle(record, outcome_of(record, self._name, known))
                 continue
             if reason := self._moot(envelope.job, envelope.deadline):
                 event = PartSkipped(step=self._name, reason=reason)
@@ -202,6 +207,8 @@ class Runner:
 
     async def _settle(self, record: Record, outcome: Outcome) -> None:
         telemetry.RECORDS.labels(self._name, type(outcome).__name__.lower()).inc()
+        if isinstance(outcome, Retry | Hold | Reject) and not self._parts.owned(record):
+            return  # its partition is another's by now, who will come to a verdict of their own
         match outcome:
             case Retry():
                 log.warning("%s: %s again in %.1f s: %s", self._name, record, outcome.after, outcome.reason)

@@ -9,7 +9,7 @@ bookkeeping skips gaps and keeps its un-acked records in a WeakSet, and loses re
 import heapq
 from dataclasses import dataclass, field
 
-from schemas.records import Partition
+from schemas.records import Partition, Record
 
 
 @dataclass(slots=True)
@@ -56,16 +56,16 @@ class Watermarks:
             track.open.add(offset)
             heapq.heappush(track.order, offset)
 
-    def is_open(self, partition: Partition, offset: int, epoch: int) -> bool:
+    def is_open(self, record: Record) -> bool:
         """Whether the record is ours to finish."""
-        track = self._tracks.get(partition)
-        return track is not None and track.epoch == epoch and offset in track.open
+        track = self._tracks.get(record.partition)
+        return track is not None and track.epoch == record.epoch and record.offset in track.open
 
-    def finish(self, partition: Partition, offset: int, epoch: int) -> bool:
-        """Let an offset pass; False where the partition has gone to another epoch since."""
-        if not self.is_open(partition, offset, epoch):
+    def finish(self, record: Record) -> bool:
+        """Let a record's offset pass; False where its partition has gone to another epoch since."""
+        if not self.is_open(record):
             return False
-        self._tracks[partition].open.discard(offset)
+        self._tracks[record.partition].open.discard(record.offset)
         return True
 
     def open_records(self) -> int:

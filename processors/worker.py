@@ -103,6 +103,8 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     group = Group(
         f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.kafka, settings.session_seconds
     )
+    if settings.run_dir is None and not settings.dev:
+        raise SystemExit("HEADRACE_RUN_DIR is not set: without it an input that ends its worker is tried for ever")
     _wait_for_topics(group, settings)
     if settings.metrics_port:
         telemetry.serve(settings.metrics_port)
@@ -118,7 +120,8 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
                 attempts=Attempts(group.name, settings.slot, settings.run_dir, marks),
                 orders=orders,
                 failpoints=Failpoints(settings.slot, settings.run_dir),
-                finish=lambda record: watermarks.finish(record.partition, record.offset, record.epoch),
+                finish=watermarks.finish,
+                owned=watermarks.is_open,
                 limit=job.limit,
                 unpack=lambda record: redeem(record, blobs),
                 skips=job.skips,
@@ -158,7 +161,7 @@ def main(arguments: Any = None) -> int:
     planned = STEPS[name]
     blobs = open_blobs(settings.blobs)
     handler = StepHandler(planned.build(settings, blobs), planned.deadline)
-    return run(Job(name, handler, min(planned.batch, settings.batch * 8), planned.stream), settings, blobs)
+    return run(Job(name, handler, min(planned.batch, settings.batch), planned.stream), settings, blobs)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import uuid
 from collections.abc import Sequence
 
 from schemas.documents import Claim
 from schemas.envelope import Envelope
+from schemas.errors import RecordError
 from schemas.ports import BlobStore, Publisher
 from schemas.records import Outgoing, Record
 
@@ -30,24 +32,29 @@ class ClaimingPublisher:
         await self._publisher.ping()
 
     async def _put_aside(self, record: Outgoing) -> Outgoing:
-        if record.value is None or len(record.value) <= INLINE_LIMIT or not _is_ours(record):
+        if record.value is None or len(record.value) <= INLINE_LIMIT:
             return record
-        envelope = Envelope.from_headers(record.headers)
-        key = f"{envelope.tenant}/{envelope.job}/records/{envelope.id}-{uuid.uuid4().hex[:8]}"
-        claim = await asyncio.to_thread(self._blobs.put, key, record.value)
+        claim = await asyncio.to_thread(self._blobs.put, _key(record, record.value), record.value)
         header = (_HEADER, claim.model_dump_json().encode())
         return dataclasses.replace(record, value=b"{}", headers=(*record.headers, header))
 
 
 async def redeem(record: Record, blobs: BlobStore) -> Record:
-    """The record with its value fetched, where it carries a claim."""
+    """The record with its value fetched, where it carries a claim; raises `RecordError` for another job's bytes."""
     header = next((value for name, value in record.headers if name == _HEADER), None)
     if header is None:
         return record
-    value = await asyncio.to_thread(blobs.read, Claim.model_validate_json(header))
+    envelope, claim = Envelope.from_headers(record.headers), Claim.model_validate_json(header)
+    if not claim.key.startswith(f"{envelope.tenant}/{envelope.job}/"):
+        raise RecordError("the record claims bytes that are not its job's")
+    value = await asyncio.to_thread(blobs.read, claim)
     return dataclasses.replace(record, value=value)
 
 
-def _is_ours(record: Outgoing) -> bool:
-    names = {name for name, _ in record.headers}
-    return "ce_id" in names and "headrace_code" not in names  # a dead letter keeps its original bytes
+def _key(record: Outgoing, value: bytes) -> str:
+    """Below the job, where the record has one; a dead letter of anybody's bytes lies apart."""
+    try:
+        envelope = Envelope.from_headers(record.headers)
+    except RecordError:
+        return f"dead-letters/{hashlib.sha256(value).hexdigest()}"
+    return f"{envelope.tenant}/{envelope.job}/records/{envelope.id}-{uuid.uuid4().hex[:8]}"

@@ -32,7 +32,7 @@ class Envelope(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: uuid.UUID
-    kind: str = Field(pattern=r"^headrace\.[A-Z][A-Za-z]+\.v[0-9]+$")
+    kind: str = Field(pattern=r"^headrace\.[A-Z][A-Za-z]+\.v[0-9]{1,4}$")
     at: AwareDatetime
     job: str = Field(max_length=64)
     run: int = Field(ge=1)

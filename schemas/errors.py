@@ -182,6 +182,20 @@ class LogUnavailable(DependencyDown):
     title = "The log does not answer; nothing was accepted, try again later"
 
 
+class BlobMissing(HeadraceError):
+    """Bytes that a record claims are not there: tried three times, as a store may be slow to show them."""
+
+    code = "blob_missing"
+    title = "The stored bytes are missing"
+
+
+class DecoderKilled(HeadraceError):
+    """The decoding child was killed by others (the kernel's memory killer, an operator): tried three times."""
+
+    code = "decoder_killed"
+    title = "The decoder was killed while it worked on the file"
+
+
 class NewerThanUs(HeadraceError):
     """A version or plan that this release does not know; it waits for one that does."""
 

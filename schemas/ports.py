@@ -38,7 +38,7 @@ class BlobStore(Pingable, Protocol):
         ...
 
     def read(self, claim: Claim) -> bytes:
-        """The bytes of a claim (blocking), checked against its sha256; raises `DecodeFailed` when they differ."""
+        """The bytes of a claim (blocking), checked against its sha256; raises `DecodeFailed` or `BlobMissing`."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -44,7 +44,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Done: publish these, wait for the log to confirm them, then let the offset pass."""
+    """Done, and its records are on the log: let the offset pass."""
 
     records: Sequence[Outgoing] = ()
 
@@ -68,10 +68,9 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Not until something changes: stop pulling, alarm, try again after `after` seconds, for ever."""
+    """Not until something changes: stop pulling, alarm, try again, for ever."""
 
     reason: str
-    after: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

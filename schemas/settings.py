@@ -30,12 +30,12 @@ class Settings(BaseSettings):
     metrics_port: int = 0
     """Port of `/livez` and `/metrics` on 127.0.0.1; 0 for none."""
     run_dir: Path | None = None
-    """Folder for the ready mark and armed failpoints of the embedded stack."""
+    """Folder that outlives the process: what it was running (for counting deaths), its ready mark, armed failpoints."""
     dev: bool = False
     """Accept one replica and no power-loss safety; `headrace up` sets it."""
     session_seconds: float = Field(default=10.0, ge=6, le=10)
     """Kafka session timeout: how long a worker that never returns keeps its partitions."""
-    batch: int = Field(default=8, ge=1, le=256)
+    batch: int = Field(default=64, ge=1, le=256)
     """The largest batch that an engine is given."""
     engines: str = "real"
     """`real`, or `sleep:SECONDS` and `fake` for fault runs and unit tests."""

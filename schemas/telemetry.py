@@ -20,7 +20,7 @@ Metric = Literal[
     "headrace_step_child_deaths_total",
     # Histogram {route, status}: seconds of an HTTP request.
     "headrace_api_request_seconds",
-    # Counter {tenant}: jobs accepted (202).
+    # Counter: jobs accepted (202); by tenant it would tell everybody who can scrape.
     "headrace_api_accepted_total",
     # Gauge {group, topic}: records not yet committed by the group.
     "headrace_group_lag_records",

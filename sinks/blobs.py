@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from schemas.documents import Claim
-from schemas.errors import DecodeFailed, DependencyDown, RecordError, TooLarge
+from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
 from schemas.ports import BlobStore
 
 RETRY_AFTER = 5.0
@@ -64,10 +64,13 @@ class FolderBlobs:
         return Claim(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
     def read(self, claim: Claim) -> bytes:
-        """The bytes of a claim (blocking); raises `DecodeFailed` when they differ, `DependencyDown` when missing."""
+        """The bytes of a claim (blocking); raises `DecodeFailed` when they differ, `BlobMissing` when they are gone."""
         _check(claim.key)
         with _disk():
-            content = bytes(obstore.get(self._store, claim.key).bytes())
+            try:
+                content = bytes(obstore.get(self._store, claim.key).bytes())
+            except FileNotFoundError:
+                raise BlobMissing from None
         if len(content) != claim.size or hashlib.sha256(content).hexdigest() != claim.sha256:
             raise DecodeFailed("the stored bytes are not those that were sent")
         return content

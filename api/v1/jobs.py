@@ -92,7 +92,7 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
     payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=DOCUMENT.pipeline)
     # When this raises, the record may still have reached the log, so the bytes stay; an orphan is swept by age.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
-    request.app.state.metrics.accepted(tenant)
+    request.app.state.metrics.accepted()
     response.headers["Location"] = f"/v1/jobs/{job}"
     return JobAccepted(
         id=job,

@@ -9,11 +9,11 @@ import socket
 import sys
 
 from processors.decoding.limits import Limits
-from processors.decoding.media import PDF
 from processors.decoding.pdf import open_pdf
 from processors.decoding.picture import open_picture
 from processors.decoding.wire import receive, send
 from schemas.errors import DecodeFailed, HeadraceError
+from schemas.media import PDF
 
 _DOCUMENT_MOST = 2**32 - 1  # the upload limit is the parent's to hold
 

@@ -13,8 +13,10 @@ from processors.decoding.process import Child
 from processors.decoding.wire import Header, receive, send
 from schemas.errors import (
     DecodeFailed,
+    DecoderKilled,
     DecodeTimeout,
     Encrypted,
+    HeadraceError,
     InputError,
     TooManyPages,
     TooManyPixels,
@@ -101,13 +103,20 @@ class Decoder:
             raise DecodeTimeout from error
         except (EOFError, OSError, ValueError) as error:
             self._on_death()
-            raise (DecodeTimeout if child.end() == -signal.SIGXCPU else DecodeFailed) from error
+            raise _verdict(child.ended(1.0)) from error
 
     def _receive(self, child: Child, deadline: float) -> tuple[Header, bytes]:
         header, body = receive(child.channel, most=self._limits.pixels * 3, deadline=deadline)
         if "error" in header:
             raise _ERRORS.get(header["error"], DecodeFailed)(str(header.get("detail", ""))[:200])
         return header, body
+
+
+def _verdict(code: int | None) -> HeadraceError:
+    """What the end of a child says of its document: by a SIGKILL, which we did not send, nothing."""
+    if code == -signal.SIGKILL:
+        return DecoderKilled()
+    return DecodeTimeout() if code == -signal.SIGXCPU else DecodeFailed()
 
 
 def _count(header: Header, limits: Limits) -> int:

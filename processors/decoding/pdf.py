@@ -9,9 +9,9 @@ import pypdfium2.raw
 from PIL import Image
 
 from processors.decoding.limits import Limits
-from processors.decoding.media import PDF, ends_early
 from processors.decoding.picture import check_size, flatten
 from schemas.errors import DecodeFailed, Encrypted, TooManyPages, Truncated
+from schemas.media import PDF, ends_early
 
 _POINTS_PER_INCH = 72
 

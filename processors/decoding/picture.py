@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from PIL import Image, ImageOps
 
 from processors.decoding.limits import Limits
-from processors.decoding.media import ends_early
 from schemas.errors import DecodeFailed, TooManyPixels, Truncated
+from schemas.media import ends_early
 
 Image.MAX_IMAGE_PIXELS = None  # `check_size` is stricter, and an error where this would be a warning
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG"}

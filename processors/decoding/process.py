@@ -52,6 +52,13 @@ class Child:
         """Whether the process still runs."""
         return self._process.poll() is None
 
+    def ended(self, seconds: float) -> int | None:
+        """The exit status of a child that ends by itself within `seconds`, else None."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def end(self) -> int:
         """Kill it if it runs, and reap it; the exit status is negative for the signal that ended it."""
         self.channel.close()

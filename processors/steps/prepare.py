@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from processors.decoding.decoder import Decoder, Picture
 from processors.decoding.limits import Limits
-from processors.decoding.media import PNG, media_type
 from processors.steps.answers import answer_each
 from schemas.codec import follow, page_spread
 from schemas.documents import DocumentPrepared, JobSubmitted, PagePrepared
 from schemas.envelope import Envelope
+from schemas.media import PNG, media_type
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
 from schemas.records import Outgoing

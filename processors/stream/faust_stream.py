@@ -6,7 +6,6 @@ What is measured of Faust 0.15.3 and holds here (ADR 0002): raw bytes, one agent
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -28,6 +27,7 @@ from schemas.records import Partition, Record
 
 log = logging.getLogger(__name__)
 POLL_RECORDS = 64
+WEEK = 7 * 24 * 3600.0
 BUFFER = 4096  # >= 5 x POLL_RECORDS x 12 partitions, the most that one worker was tried with
 
 
@@ -94,6 +94,7 @@ class FaustStream:
             broker_rebalance_timeout=group.session_seconds,
             broker_request_timeout=max(20.0, group.session_seconds),
             broker_commit_interval=group.commit_seconds,
+            broker_max_poll_interval=WEEK,  # with full buffers Faust polls nothing, and is well
             broker_max_poll_records=POLL_RECORDS,
             stream_buffer_maxsize=BUFFER,
             stream_wait_empty=False,  # else one un-acked record makes SIGTERM hang for more than a minute
@@ -117,16 +118,14 @@ class FaustStream:
                 partition = Partition(message.topic, message.partition)
                 epoch = self._watermarks.epoch(partition)
                 # Not open: done before and read again after a seek, or left over from an earlier assignment.
-                if epoch is not None and self._watermarks.is_open(partition, message.offset, epoch):
-                    await loop.deliver(_record(partition, epoch, message))
+                if epoch is not None and self._watermarks.is_open(record := _record(partition, epoch, message)):
+                    await loop.deliver(record)
 
         return agent
 
     async def _drain(self, _app: Any, **_: Any) -> None:
         if self._feed is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._group.grace_seconds):
-                    await self._feed.drain()
+            await self._feed.drain(self._group.grace_seconds)
 
     def named(self, feed: Feed) -> Feed:
         """Keep the loop for rebalances and the end."""
@@ -227,5 +226,5 @@ async def _named(stream: FaustStream, build: Callable[[], Awaitable[Feed]]) -> F
 
 
 def _record(partition: Partition, epoch: int, message: Any) -> Record:
-    headers = tuple((key, bytes(value)) for key, value in (message.headers or ()))
+    headers = tuple((key, bytes(value or b"")) for key, value in (message.headers or ()))
     return Record(partition, message.offset, epoch, message.key, message.value, headers, message.timestamp)

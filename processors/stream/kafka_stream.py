@@ -1,7 +1,6 @@
 """Our own consume loop over aiokafka: static membership, no prefetch past the loop's room, watermark commits."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 import time
@@ -56,9 +55,7 @@ class KafkaStream:
         if failed is not None:
             log.critical("%s failed; ending without a commit", self._group.name, exc_info=failed)
             return EXIT_FAILED
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._group.grace_seconds):
-                await feed.drain()
+        await feed.drain(self._group.grace_seconds)
         for task in (stopping, *work):
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
@@ -79,7 +76,7 @@ class KafkaStream:
             session_timeout_ms=session,
             heartbeat_interval_ms=session // 6,
             rebalance_timeout_ms=session,
-            max_poll_interval_ms=WEEK_MS,  # a full loop stops polling; its own watchdog judges it, not the client
+            max_poll_interval_ms=WEEK_MS,  # a full loop stops polling, and is well
             fetch_max_wait_ms=POLL_MS,
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
@@ -96,7 +93,7 @@ class KafkaStream:
             found = await consumer.getmany(timeout_ms=POLL_MS, max_records=max(1, feed.room()))
             # No await from here to the end of _enter: what was fetched is in the table before a rebalance can begin.
             for record in [record for item in found.items() for record in self._enter(consumer, *item)]:
-                if self._watermarks.is_open(record.partition, record.offset, record.epoch):
+                if self._watermarks.is_open(record):
                     await feed.deliver(record)
 
     def _enter(self, consumer: AIOKafkaConsumer, item: TopicPartition, messages: list[Any]) -> list[Record]:
@@ -190,5 +187,5 @@ async def _until_up(start: Callable[[], Awaitable[None]]) -> None:
 
 
 def _record(partition: Partition, epoch: int, message: Any) -> Record:
-    headers = tuple(message.headers)
+    headers = tuple((key, value or b"") for key, value in message.headers)
     return Record(partition, message.offset, epoch, message.key, message.value, headers, message.timestamp / 1000)

@@ -35,8 +35,8 @@ class Feed(Protocol):
         """Nothing is left to read."""
         ...
 
-    async def drain(self) -> None:
-        """Begin nothing new and wait for what runs."""
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing new and wait at most `seconds` for what runs."""
         ...
 
 

@@ -27,6 +27,7 @@ def connect(url: str) -> AsyncEngine:
     """
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
+        hide_parameters=True,  # an error's text must not quote a document
         pool_size=4,
         max_overflow=4,
         pool_timeout=5,

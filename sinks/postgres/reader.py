@@ -37,8 +37,8 @@ _RESULTS = text("""
 # The tenant filter runs after the index: an iterative scan goes on until enough rows have passed it. The plan is made
 # for this tenant, as a small one is found faster by its own index.
 _SCAN = text("""
-    SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('plan_cache_mode',
-        'force_custom_plan', true)
+    SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.max_scan_tuples', '1000000', true),
+        set_config('hnsw.scan_mem_multiplier', '4', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 """)
 _NEAREST = text("""
     SELECT document_id, revision, job, page, chunk, text, box, image_width, image_height,

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
+
+
+_RESULTS = "select job, part as page, ce_id from results"
 
 
 class Submitter(threading.Thread):
@@ -125,23 +128,37 @@ class Judge:
     async def effects(self, jobs: list[str], pages: int) -> dict[str, Any]:
         """States, and how many pages lack a result or a vector, or have more than one, over all jobs."""
         states = Counter(row["state"] for row in await self.rows("select state from jobs where id = any($1)", jobs))
-        results = await self._per_page("select job, part as page, count(*) n from results group by 1, 2")
-        chunks = await self.rows("select job, page, chunk, count(*) n from chunks group by 1, 2, 3")
-        indexed = {(row["job"], row["page"]) for row in chunks}
+        results = {(row["job"], row["page"]): str(row["ce_id"]) for row in await self.rows(_RESULTS)}
+        chunks = Counter((row["job"], row["page"]) for row in await self.rows("select job, page from chunks"))
         wanted = {(job, page) for job in jobs for page in range(1, pages + 1)}
-        outbox = await self.rows("select job, count(*) n from outbox group by 1")
+        outbox = Counter(row["job"] for row in await self.rows("select job from outbox"))
+        told = self._told()
         return {
             "states": dict(states),
             "lost results": len(wanted - results.keys()),
-            "doubled results": sum(n > 1 for n in results.values()),
-            "lost vectors": len(wanted - indexed),
-            "doubled vectors": sum(row["n"] > 1 for row in chunks),
-            "ends told twice": sum(row["n"] > 1 for row in outbox),
-            "ends not told": len(set(jobs) - {row["job"] for row in outbox}),
+            "doubled results": sum(len(ids) > 1 for ids in told["PageRead"].values()),
+            "results of no event": sum(told["PageRead"][place] != {kept} for place, kept in results.items()),
+            "lost vectors": len(wanted - chunks.keys()),
+            "doubled vectors": sum(chunks[place] != count for place, count in self._passages().items()),
+            "ends told twice": sum(count > 1 for count in outbox.values()),
+            "ends not told": len(set(jobs) - outbox.keys()),
         }
 
-    async def _per_page(self, query: str) -> dict[tuple[str, int], int]:
-        return {(row["job"], row["page"]): row["n"] for row in await self.rows(query)}
+    def _told(self) -> dict[str, dict[tuple[str, int], set[str]]]:
+        """On the log: kind to page to the ids said of it. A repeat of the same work has the same id."""
+        told: dict[str, dict[tuple[str, int], set[str]]] = defaultdict(lambda: defaultdict(set))
+        for message in read(self._stack.kafka, "headrace.events"):
+            said = {name: value.decode() for name, value in message.headers()}
+            told[said["ce_type"].split(".")[1]][said["ce_job"], int(said["ce_part"])].add(said["ce_id"])
+        return told
+
+    def _passages(self) -> dict[tuple[str, int], int]:
+        """On the log: how many passages each page was cut into."""
+        found = {}
+        for message in read(self._stack.kafka, "headrace.vectors"):
+            said = {name: value.decode() for name, value in message.headers()}
+            found[said["ce_job"], int(said["ce_part"])] = len(json.loads(message.value())["chunks"])
+        return found
 
     def repeats(self, topic: str) -> tuple[int, int]:
         """Records of a topic, and how many of them repeat an id: work done twice."""

@@ -91,7 +91,8 @@ def main() -> int:
                 attempts=Attempts(group.name, slot, folder, marks),
                 orders=orders,
                 failpoints=Failpoints(slot, folder),
-                finish=lambda record: watermarks.finish(record.partition, record.offset, record.epoch),
+                finish=watermarks.finish,
+                owned=watermarks.is_open,
                 limit=int(script.get("limit", 8)),
                 unpack=_as_is,
             )

@@ -21,7 +21,7 @@ from tests.loss.harness import Bench, until
 @pytest.fixture(params=range(int(os.environ.get("HEADRACE_LOSS_ROUNDS", "1"))))
 def dice(request: pytest.FixtureRequest) -> random.Random:
     """Seeded, so that a failing round can be run again."""
-    return random.Random(request.param)
+    return random.Random(int(os.environ.get("HEADRACE_LOSS_SEED", "0")) + request.param)
 
 
 def _complete(bench: Bench, count: int, seconds: float = 60) -> None:

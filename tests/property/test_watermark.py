@@ -5,9 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from processors.watermark import Watermarks
-from schemas.records import Partition
+from schemas.records import Partition, Record
 
 P = Partition("t", 0)
+
+
+def _record(offset: int, epoch: int) -> Record:
+    return Record(P, offset, epoch, None, None, (), 0.0)
 
 
 class Assignments(RuleBasedStateMachine):
@@ -34,7 +38,7 @@ class Assignments(RuleBasedStateMachine):
     def fetch(self, count: int) -> None:
         for offset in sorted(o for o in self.log if o >= self.position)[:count]:
             self.table.track(P, offset)
-            if self.table.is_open(P, offset, self.epoch):
+            if self.table.is_open(_record(offset, self.epoch)):
                 self.held.append((offset, self.epoch))
             self.position = offset + 1
 
@@ -43,7 +47,7 @@ class Assignments(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         offset, epoch = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         self.finished.add(offset)
-        passed = self.table.finish(P, offset, epoch)
+        passed = self.table.finish(_record(offset, epoch))
         assert epoch == self.epoch or not passed, "an earlier assignment let an offset pass"
 
     @precondition(lambda self: self.held)
@@ -87,8 +91,8 @@ def test_all_finished_in_any_order_commits_the_end(order: list[int]) -> None:
     for offset in range(12):
         table.track(P, offset)
     for offset in order:
-        assert table.finish(P, offset, epoch)
-        assert not table.finish(P, offset, epoch), "finished twice"
+        assert table.finish(_record(offset, epoch))
+        assert not table.finish(_record(offset, epoch)), "finished twice"
     assert table.committable() == {P: 12}
     table.committed({P: 12})
     assert table.committable() == {}

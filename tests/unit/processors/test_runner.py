@@ -106,11 +106,13 @@ class Bench:
         self.log = log or Log()
         self.handler = handler
         self.finished: list[int] = []
+        self.owned = True
         self.marks = Marks()
         parts = Parts(
             handler=handler, publisher=self.log, attempts=Attempts("g", "s-1", folder, self.marks),
             orders=orders or Orders(), failpoints=Failpoints("s-1", None),
-            finish=lambda record: self.finished.append(record.offset), limit=8, unpack=self._as_is, skips=skips,
+            finish=lambda record: self.finished.append(record.offset), owned=lambda record: self.owned, limit=8,
+            unpack=self._as_is, skips=skips,
         )  # fmt: skip
         self.runner = Runner(parts)
 
@@ -126,7 +128,7 @@ class Bench:
             while len(self.finished) < len(records):
                 assert not running.done(), running.exception()
                 await asyncio.sleep(0)
-        await self.runner.drain()
+        await self.runner.drain(5)
         await running
 
 
@@ -245,3 +247,51 @@ async def test_a_failure_that_cannot_be_told_begets_no_other(tmp_path: Path) -> 
     await bench.work(Record(Partition("in", 0), 0, 1, told.key, told.value, told.headers, 0.0))
     assert len(bench.log.on(DEAD_LETTERS.name)) == 1
     assert not bench.log.on(EVENTS.name)
+
+
+async def test_a_suspect_that_waits_is_no_suspect_of_another_death(tmp_path: Path) -> None:
+    (tmp_path / "s-1.inflight").write_text(json.dumps(["in[0]@0"]) + "\n")
+    bench = Bench(Handler(*[DependencyDown()] * 6), tmp_path)
+    await bench.work(_record(0))
+    assert len(bench.log.on(ATTEMPTS.name)) == 2, "one mark, and its tombstone"
+    assert not bench.log.on(DEAD_LETTERS.name)
+
+
+@pytest.mark.parametrize("name", ["ce_time", "ce_part", "ce_type", "traceparent", "ce_id"])
+@pytest.mark.parametrize("value", [b"", b"\xff", b"9" * 5000, b"headrace.X.v" + b"9" * 5000])
+async def test_no_header_can_stop_the_loop(tmp_path: Path, name: str, value: bytes) -> None:
+    bench = Bench(Handler(), tmp_path)
+    good = _record(0)
+    headers = tuple((key, value if key == name else kept) for key, kept in good.headers)
+    await bench.work(Record(good.partition, 0, 1, good.key, good.value, headers, 0.0), _record(1))
+    assert len(bench.log.on(DEAD_LETTERS.name)) == 1
+    assert bench.log.on("out") == [OUT]
+
+
+async def test_a_record_whose_partition_has_gone_is_not_judged_here(tmp_path: Path) -> None:
+    bench = Bench(Handler([Encrypted()]), tmp_path)
+    bench.owned = False
+    await bench.runner.deliver(_record(0))
+    running = asyncio.create_task(bench.runner.run())
+    while not bench.handler.batches:
+        await asyncio.sleep(0)
+    await bench.runner.drain(5)
+    await running
+    assert not bench.log.records
+
+
+async def test_a_call_that_outlasts_the_grace_is_no_death(tmp_path: Path) -> None:
+    class Slow(Handler):
+        async def handle(self, tasks: Sequence[Task]) -> Sequence[Answer]:
+            await asyncio.Event().wait()
+            return []
+
+    bench = Bench(Slow(), tmp_path)
+    await bench.runner.deliver(_record(0))
+    running = asyncio.create_task(bench.runner.run())
+    while not (tmp_path / "s-1.inflight").read_text():
+        await asyncio.sleep(0)
+    await bench.runner.drain(0.01)
+    assert not Attempts("g", "s-1", tmp_path, Marks()).suspect(_record(0))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
