@@ -11,8 +11,8 @@ from tests.faults.watch import SERVERS, SUPERVISED, Judge, Killer, Submitter, un
 
 pytestmark = pytest.mark.stack
 CLEAN = {
-    "lost results": 0, "doubled results": 0, "results of no event": 0, "lost vectors": 0, "doubled vectors": 0, "ends told twice": 0,
-    "ends not told": 0,
+    "lost results": 0, "doubled results": 0, "results of no event": 0, "lost vectors": 0, "doubled vectors": 0,
+    "ends told twice": 0, "ends not told": 0,
 }  # fmt: skip
 
 
