@@ -26,9 +26,9 @@ loss: setup
 bench: setup
 	$(BIN)/python -m bench
 
-# What some marked tests want beyond Python. None does yet: the place where later ones bring theirs.
+# What some marked tests want beyond Python (Debian packages, as root).
 ci-tools:
-	@echo "no test wants a tool beyond Python"
+	@.ci/tools
 
 setup: .venv/.ready
 	@$(BIN)/headrace models fetch --quiet

@@ -1,5 +1,8 @@
-"""Real servers for the tests that ask for them, each once a session, in a folder of its own."""
+"""Real servers for the tests that ask for them, each once a session; tools that tests want are named when missing."""
 
+import os
+import shutil
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -25,3 +28,25 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = Postgres(tmp_path_factory.mktemp("postgres"), port, settings={"fsync": "off"})
     with children.running(server):
         yield server.url
+
+
+_MISSING = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_MISSING] = Counter()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        tool = str(mark.args[0])
+        if shutil.which(tool) is None:
+            item.config.stash[_MISSING][tool] += 1
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{tool} is missing; run: make ci-tools")
+            pytest.skip(f"{tool} is missing")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for tool, count in config.stash[_MISSING].items():
+        terminalreporter.line(f"{tool} is missing: it cost {count} tests; run: make ci-tools")

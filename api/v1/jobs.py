@@ -90,7 +90,7 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
     job = parts.ids.issue(tenant, at=at)
     envelope = _envelope(job, tenant, upload, datetime.fromtimestamp(at, UTC), request.headers.get("traceparent", ""))
     payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=DOCUMENT.pipeline)
-    # When this raises, the record may still have reached the log, so the bytes stay; an orphan is swept by age.
+    # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
     request.app.state.metrics.accepted()
     response.headers["Location"] = f"/v1/jobs/{job}"
