@@ -7,7 +7,8 @@ import pytest
 
 from deploy.local.samples import invoice, letters
 from deploy.local.session import Session
-from tests.faults.watch import SERVERS, SUPERVISED, Judge, Killer, Submitter, until
+from tests.faults.watch import SERVERS, SUPERVISED, Judge, Killer, Submitter
+from tests.support import until
 
 pytestmark = pytest.mark.stack
 CLEAN = {

@@ -7,25 +7,17 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx2
-from confluent_kafka import Consumer, TopicPartition
 
 from deploy.local.session import Session
+from tests.support import read, until
 
 SUPERVISED, SERVERS = 5.0, 30.0
 """Seconds of recovery promised: of workers, sinks and API processes; of Kafka and PostgreSQL."""
-
-
-def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 _RESULTS = "select job, part as page, ce_id from results"
@@ -164,21 +156,3 @@ class Judge:
         """Records of a topic, and how many of them repeat an id: work done twice."""
         ids = [dict(message.headers() or [])["ce_id"] for message in read(self._stack.kafka, topic)]
         return len(ids), len(ids) - len(set(ids))
-
-
-def read(bootstrap: str, topic: str) -> list[Any]:
-    """Everything that lies on a topic."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "judge", "enable.auto.commit": False})
-    found = []
-    for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-        consumer.assign([TopicPartition(topic, number, low)])
-        position = low
-        while position < high:
-            message = consumer.poll(10)
-            assert message is not None
-            assert message.error() is None
-            found.append(message)
-            position = message.offset() + 1
-    consumer.close()
-    return found

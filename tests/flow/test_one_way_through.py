@@ -20,8 +20,8 @@ from deploy.local.session import Session
 from schemas.control import ControlEntry
 from schemas.ids import JobIds
 from schemas.topics import CONTROL, GROUPS
-from tests.faults.watch import until
 from tests.flow.stops import stopped
+from tests.support import until
 from tests.unit.decoding.documents import ENCRYPTED, huge_png
 
 pytestmark = pytest.mark.stack

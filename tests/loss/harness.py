@@ -1,14 +1,12 @@
 """Drives members, feeds them, and reads what they did from the log itself."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,7 @@ from schemas.documents import ChunksIndexed
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.plans import DOCUMENT
 from schemas.topics import CONTROL, DEAD_LETTERS
-
-
-def until(condition: Callable[[], Any], seconds: float, what: str) -> float:
-    """Wait for a condition; the seconds it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-    return time.monotonic() - began
+from tests.support import read, until
 
 
 class Bench:
@@ -90,8 +80,8 @@ class Bench:
         self._members.append(member)
         return member
 
-    def ready(self, slot: str = "loss-1", seconds: float = 40) -> float:
-        return until((self.folder / f"{slot}.ready").exists, seconds, f"{slot} ready")
+    def ready(self, slot: str = "loss-1", seconds: float = 40) -> None:
+        until((self.folder / f"{slot}.ready").exists, seconds, f"{slot} ready")
 
     def stop(self, member: subprocess.Popen[bytes], number: int = signal.SIGTERM, seconds: float = 30) -> int:
         if member.poll() is None:
@@ -111,7 +101,7 @@ class Bench:
 
     def emitted(self) -> Counter[int]:
         """Parts on the output topic, by how often they lie there."""
-        return Counter(_part(message) for message in self._read(self.out))
+        return Counter(_part(message) for message in read(self.bootstrap, self.out))
 
     def dead(self) -> list[dict[str, str]]:
         """This group's dead letters: their headers, and their value under `value`."""
@@ -120,7 +110,7 @@ class Bench:
                 **{name: data.decode() for name, data in message.headers()},
                 "value": (message.value() or b"").decode("latin1"),
             }
-            for message in self._read(DEAD_LETTERS.name, partitions=1)
+            for message in read(self.bootstrap, DEAD_LETTERS.name)
         ]
         return [letter for letter in letters if letter["headrace_position"].startswith(f"{self.topic}[")]
 
@@ -131,38 +121,6 @@ class Bench:
         consumer.close()
         return found
 
-    def _read(self, topic: str, partitions: int | None = None) -> list[Any]:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "group.id": uuid.uuid4().hex,
-                "enable.auto.commit": False,
-                "log_level": 0,
-            }
-        )
-        found = []
-        for number in range(partitions or self._partitions):
-            place = TopicPartition(topic, number, 0)
-            low, high = consumer.get_watermark_offsets(place, timeout=10)
-            consumer.assign([TopicPartition(topic, number, low)])
-            position = low
-            while position < high:
-                message = consumer.poll(5)
-                assert message is not None
-                assert message.error() is None
-                found.append(message)
-                position = message.offset() + 1
-        consumer.close()
-        return found
-
 
 def _part(message: Any) -> int:
     return int(dict(message.headers())["ce_part"])
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -15,7 +15,8 @@ import pytest
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from schemas.control import ControlEntry
-from tests.loss.harness import Bench, until
+from tests.loss.harness import Bench
+from tests.support import until
 
 
 @pytest.fixture(params=range(int(os.environ.get("HEADRACE_LOSS_ROUNDS", "1"))))
