@@ -150,7 +150,7 @@ class Runner:
                 envelope, payload = decode(await self._parts.unpack(record))
             except Exception as error:  # noqa: BLE001 a record can be malformed in ways that nobody thought of
                 known = error if isinstance(error, HeadraceError) else RecordError("the record cannot be read")
-                await self._settle(record, outcome_of(record, self._name, known))
+                await self._settle(record, self._fate(record, known))
                 continue
             if reason := self._moot(envelope.job, envelope.deadline):
                 event = PartSkipped(step=self._name, reason=reason)

@@ -1,6 +1,7 @@
 """The loop's outcomes, with a scripted handler and a publisher in memory."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from processors.runner import Parts, Runner
 from schemas.codec import encode
 from schemas.documents import ChunksIndexed, PartFailed
 from schemas.envelope import Envelope, new_trace
-from schemas.errors import DependencyDown, Encrypted, LogUnavailable
+from schemas.errors import BlobMissing, DependencyDown, Encrypted, LogUnavailable
 from schemas.failpoints import Failpoints
 from schemas.plans import DOCUMENT
 from schemas.records import Outgoing, Partition, Record
@@ -108,13 +109,13 @@ class Bench:
         self.finished: list[int] = []
         self.owned = True
         self.marks = Marks()
-        parts = Parts(
+        self.parts = Parts(
             handler=handler, publisher=self.log, attempts=Attempts("g", "s-1", folder, self.marks),
             orders=orders or Orders(), failpoints=Failpoints("s-1", None),
             finish=lambda record: self.finished.append(record.offset), owned=lambda record: self.owned, limit=8,
             unpack=self._as_is, skips=skips,
         )  # fmt: skip
-        self.runner = Runner(parts)
+        self.runner = Runner(self.parts)
 
     @staticmethod
     async def _as_is(record: Record) -> Record:
@@ -295,3 +296,20 @@ async def test_a_call_that_outlasts_the_grace_is_no_death(tmp_path: Path) -> Non
     assert not Attempts("g", "s-1", tmp_path, Marks()).suspect(_record(0))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_claimed_bytes_that_are_gone_are_tried_three_times_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("processors.outcomes.random.uniform", lambda _low, _high: 0.0)
+    tried: list[int] = []
+
+    async def gone(record: Record) -> Record:
+        tried.append(record.offset)
+        raise BlobMissing
+
+    bench = Bench(Handler(), tmp_path)
+    bench.runner = Runner(dataclasses.replace(bench.parts, unpack=gone))
+    await bench.work(_record(0))
+    assert tried == [0, 0, 0]
+    assert dict(bench.log.on(DEAD_LETTERS.name)[0].headers)["headrace_code"] == b"blob_missing"
