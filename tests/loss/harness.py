@@ -107,12 +107,12 @@ class Bench:
         """This group's dead letters: their headers, and their value under `value`."""
         letters = [
             {
-                **{name: data.decode() for name, data in message.headers()},
+                **{name: data.decode() for name, data in message.headers() or ()},
                 "value": (message.value() or b"").decode("latin1"),
             }
             for message in read(self.bootstrap, DEAD_LETTERS.name)
         ]
-        return [letter for letter in letters if letter["headrace_position"].startswith(f"{self.topic}[")]
+        return [letter for letter in letters if letter.get("headrace_position", "").startswith(f"{self.topic}[")]
 
     def committed(self) -> dict[int, int]:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "log_level": 0})
