@@ -112,7 +112,8 @@ def in_namespace() -> tuple[str, ...]:
 def with_capability() -> tuple[str, ...]:
     """Run as another user that may pass folders of mode 0700, for where namespaces are refused."""
     user = _somebody()
-    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    # Without the secure bit access(2), by which PostgreSQL checks its binaries, forgets the capability.
+    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup")
     ids = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     return ("setpriv", *ids, *capability, "--pdeathsig=QUIT")
 
