@@ -37,5 +37,6 @@ def serve(port: int, host: str = "127.0.0.1") -> WSGIServer:
         return metrics(environ, start_response)
 
     server = make_server(host, port, application, handler_class=_Quiet)
-    threading.Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
+    # The interval is only how soon a shutdown would be seen, and nothing shuts it down.
+    threading.Thread(target=server.serve_forever, args=(60,), name="telemetry", daemon=True).start()
     return server

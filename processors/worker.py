@@ -1,6 +1,7 @@
 """Composition root of the steps: `python -m processors.worker STEP` is one member of the step's consumer group."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -129,7 +130,13 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
         )
 
     stream = adapter(settings.stream or job.stream)(group, watermarks)
-    return stream.serve(build, lambda: mark_ready(settings))
+    return stream.serve(build, lambda: _ready(settings))
+
+
+def _ready(settings: Settings) -> None:
+    gc.collect()
+    gc.freeze()  # what is loaded by now lives as long as the process: no later collection walks through it
+    mark_ready(settings)
 
 
 def mark_ready(settings: Settings) -> None:
