@@ -3,7 +3,7 @@
 `headrace topics apply` makes the log look like this; workers refuse to start while it does not.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 DAY = 24 * 3600 * 1000
 
@@ -19,12 +19,10 @@ class Topic:
     readers: tuple[str, ...]
     retention_ms: int = 7 * DAY
     compacted: bool = False
-    config: dict[str, str] = field(default_factory=dict)
 
     def settings(self) -> dict[str, str]:
         """Kafka's topic configuration."""
-        policy = {"cleanup.policy": "compact"} if self.compacted else {"retention.ms": str(self.retention_ms)}
-        return {**policy, **self.config}
+        return {"cleanup.policy": "compact"} if self.compacted else {"retention.ms": str(self.retention_ms)}
 
 
 JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.prepare", "headrace.projector"))

@@ -48,7 +48,7 @@ class FaustStream:
         def feed() -> asyncio.Future[Feed]:
             nonlocal opened  # built once, by whichever of agents and task asks first, on Faust's loop
             if opened is None:
-                opened = asyncio.ensure_future(_named(self, build))
+                opened = asyncio.ensure_future(self._build(build))
             return opened
 
         for topic in self._group.topics:
@@ -127,10 +127,10 @@ class FaustStream:
         if self._feed is not None:
             await self._feed.drain(self._group.grace_seconds)
 
-    def named(self, feed: Feed) -> Feed:
-        """Keep the loop for rebalances and the end."""
-        self._feed = feed
-        return feed
+    async def _build(self, build: Callable[[], Awaitable[Feed]]) -> Feed:
+        """Make the loop, and keep it for rebalances and the end."""
+        self._feed = await build()
+        return self._feed
 
     def reassign(self, partitions: Iterable[TP]) -> None:
         """A new epoch for what is assigned now."""
@@ -219,10 +219,6 @@ class _Transport(driver.Transport):
     def __init__(self, url: Any, app: faust.App, stream: FaustStream) -> None:
         super().__init__(url, app)
         self.stream = stream
-
-
-async def _named(stream: FaustStream, build: Callable[[], Awaitable[Feed]]) -> Feed:
-    return stream.named(await build())
 
 
 def _record(partition: Partition, epoch: int, message: Any) -> Record:
