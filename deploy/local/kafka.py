@@ -15,7 +15,8 @@ from confluent_kafka.admin import AdminClient
 from deploy.local import jars
 from deploy.local.children import StartFailed, tail
 
-# 50 partitions each for offsets and transactions are Kafka's defaults: on a laptop they cost seconds and files.
+# Kafka's defaults are a server's. On a laptop 50 partitions each for offsets and transactions cost seconds and files,
+# and every thread that waits for work wakes three times a second.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -32,6 +33,10 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=6000
+num.network.threads=1
+num.io.threads=2
+group.coordinator.threads=1
+share.coordinator.threads=1
 """
 
 

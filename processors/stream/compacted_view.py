@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pydantic import ValidationError
 
 from schemas.control import ControlEntry
@@ -13,16 +16,20 @@ from schemas.control import ControlEntry
 log = logging.getLogger(__name__)
 WAIT_MS = 10_000
 """How long the broker may hold a fetch that finds nothing; an order ends the wait at once."""
+_LOG_SECONDS = 10
 
 
 class CompactedView:
-    """The newest value of each key. A tombstone forgets the key, so the table is as large as what stands."""
+    """The newest value of each key. A tombstone forgets the key, so the table is as large as what stands.
+
+    One librdkafka client on a thread, for the life of the process: idle, it takes a fifth of the CPU of aiokafka's. One
+    client a view: what a client asks for while a fetch is held at the broker waits behind that fetch.
+    """
 
     def __init__(self, topic: str, bootstrap: str) -> None:
         self._topic = topic
         self._bootstrap = bootstrap
         self._values: dict[bytes, bytes] = {}
-        self._follower: asyncio.Task[None] | None = None
 
     def get(self, key: bytes) -> bytes | None:
         """The newest value of a key."""
@@ -30,51 +37,58 @@ class CompactedView:
 
     async def open(self) -> None:
         """Read to the present end, waiting for the log as long as it takes, then follow."""
-        consumer = AIOKafkaConsumer(
-            self._topic,
-            bootstrap_servers=self._bootstrap,
-            group_id=None,  # then every partition is this reader's
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=WAIT_MS,
-            retry_backoff_ms=200,
+        caught_up = asyncio.Event()
+        tell = asyncio.get_running_loop().call_soon_threadsafe
+        arguments = (lambda: tell(caught_up.set),)
+        threading.Thread(target=self._follow, args=arguments, name=self._topic, daemon=True).start()
+        await caught_up.wait()
+
+    def _follow(self, caught_up: Callable[[], object]) -> None:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "headrace.views",  # the client wants one; it joins nothing and commits nothing
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": WAIT_MS,
+                "reconnect.backoff.max.ms": 1000,
+                "log_level": 0,
+            }
         )
+        extents = self._extents(consumer)
+        consumer.assign([TopicPartition(self._topic, number, low) for number, (low, _) in extents.items()])
+        unread = {number for number, (low, high) in extents.items() if low < high}
+        if not unread:
+            caught_up()
+        while True:
+            message: Any = consumer.poll(WAIT_MS / 1000)
+            if message is None or message.error():  # the client itself tries again
+                continue
+            self._put(message.key() or b"", message.value())
+            number = message.partition()
+            if number in unread and message.offset() + 1 >= extents[number][1]:
+                unread.remove(number)
+                if not unread:
+                    caught_up()
+
+    def _extents(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+        """The first and the next offset of each partition."""
         while True:
             try:
-                await consumer.start()
-                ends = await consumer.end_offsets(consumer.assignment())
-                break
-            except KafkaError as error:
-                log.warning("%s cannot be read yet: %r", self._topic, error)
-                await asyncio.sleep(1)
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            await self._pull(consumer)
-        self._follower = asyncio.create_task(self._follow(consumer))
+                partitions = consumer.list_topics(self._topic, timeout=_LOG_SECONDS).topics[self._topic].partitions
+                return {
+                    number: consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=_LOG_SECONDS)
+                    for number in partitions
+                }
+            except KafkaException as error:
+                log.warning("%s cannot be read yet: %s", self._topic, error)
+                time.sleep(1)
 
-    async def close(self) -> None:
-        """Stop following."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
-
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        try:
-            while True:
-                try:
-                    await self._pull(consumer)
-                except KafkaError as error:
-                    log.warning("%s: %r", self._topic, error)
-                    await asyncio.sleep(1)
-        finally:
-            await consumer.stop()
-
-    async def _pull(self, consumer: AIOKafkaConsumer) -> None:
-        for messages in (await consumer.getmany(timeout_ms=WAIT_MS)).values():
-            for message in messages:
-                key = message.key or b""
-                if message.value is None:
-                    self._values.pop(key, None)
-                else:
-                    self._values[key] = message.value
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self._values.pop(key, None)
+        else:
+            self._values[key] = value
 
 
 class ControlView(CompactedView):
