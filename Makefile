@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check loss bench setup ci-tools lock schemas clean
+.PHONY: demo test check loss fuzz bench setup ci-tools lock schemas clean
 
 demo: setup
 	$(BIN)/headrace demo
@@ -22,6 +22,10 @@ check: setup
 # The same suite with more rounds and other seeds.
 loss: setup
 	HEADRACE_LOSS_ROUNDS=3 HEADRACE_LOSS_SEED=100 $(BIN)/python -m pytest tests/loss
+
+# Damaged files by the thousand, each target for SECONDS; what breaks the promise is written to build/fuzz/.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
 
 bench: setup
 	$(BIN)/python -m bench
@@ -42,7 +46,7 @@ setup: .venv/.ready
 
 # Written by a maintainer after a change of dependencies; needs uv.
 lock:
-	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --extra local --group dev --group build \
+	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --extra local --extra eval --group dev --group build \
 	  --python-version 3.11 pyproject.toml --output-file requirements.lock
 
 schemas: setup

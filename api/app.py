@@ -11,7 +11,7 @@ from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
-from api.v1 import jobs, search
+from api.v1 import jobs, pages, search
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -35,7 +35,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.metrics = metrics = ApiMetrics(parts.lag)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
     errors.install(app)
-    for router in (jobs.router, search.router, health.router):
+    for router in (jobs.router, pages.router, search.router, health.router):
         app.include_router(router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

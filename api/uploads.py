@@ -13,10 +13,9 @@ from api.forms import StreamedForm
 from schemas.documents import Claim
 from schemas.envelope import Lane
 from schemas.errors import TooLarge, UnsupportedMedia
-from schemas.media import media_type
+from schemas.media import HEAD, media_type
 from schemas.ports import BlobStore
 
-_HEAD = 1024  # a PDF's header may stand anywhere in the first 1024 bytes
 _FORM_BYTES = 64 * 1024  # boundaries, part headers and small fields around the file
 _MOST_SECONDS = 30 * 24 * 3600
 
@@ -102,7 +101,7 @@ async def _head(content: AsyncIterator[bytes]) -> bytes:
     head = bytearray()
     async for chunk in content:
         head += chunk
-        if len(head) >= _HEAD:
+        if len(head) >= HEAD:
             break
     return bytes(head)
 

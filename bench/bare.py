@@ -1,7 +1,7 @@
 """The floor: the same engines in a tuned loop, in as many processes, without log, database or disk between steps.
 
-Each process renders, reads, cuts and embeds whole pages in memory, taking the next one from a shared counter, so no
-process idles while another works.
+Each process renders, turns upright, lays out, reads, cuts and embeds whole pages in memory, taking the next one from a
+shared counter, so no process idles while another works.
 """
 
 import multiprocessing
@@ -50,21 +50,22 @@ class BareLoop:
 
 
 def _work(tasks: Any, following: Any, begin: Barrier, done: Barrier) -> None:
-    import numpy
     import pypdfium2
 
-    from processors.engines.factory import embedder, reader
-    from processors.engines.ports import Found
-    from processors.steps.chunk import passages
-    from processors.steps.reading_order import ordered_lines
+    from processors.engines import language
+    from processors.engines.factory import embedder, layout_finder, orienter, reader
+    from processors.steps.chunk import chunks
+    from processors.steps.findings import found_lines, found_regions
+    from processors.steps.reading_order import ordered_page
+    from processors.steps.upright import upright
+    from schemas.documents import PageRead
     from schemas.plans import DOCUMENT
     from schemas.settings import Settings
 
     settings = Settings()
-    read, embed = reader(settings), embedder(settings)
-    read.load()
-    embed.load()
-    engine: Any = vars(read)["_engine"]  # on the array itself: a bare loop encodes no PNG
+    orient, layout, read, embed = orienter(settings), layout_finder(settings), reader(settings), embedder(settings)
+    for engine in (orient, layout, read, embed, language):
+        engine.load()
     done.wait()
     while True:
         begin.wait()
@@ -76,12 +77,10 @@ def _work(tasks: Any, following: Any, begin: Barrier, done: Barrier) -> None:
                 break
             path, index = todo[taken]
             page = pypdfium2.PdfDocument(path)[index]
-            picture = numpy.ascontiguousarray(
-                page.render(scale=DOCUMENT.options("prepare")["dpi"] / 72).to_numpy()[:, :, :3]
-            )
-            answer = engine(picture)
-            rows = zip(answer.txts, answer.boxes, answer.scores, strict=True) if answer.txts else ()
-            found = [Found(text, tuple((float(x), float(y)) for x, y in quad), float(p)) for text, quad, p in rows]
-            lines = ordered_lines(found, picture.shape[1], picture.shape[0])
-            embed.embed([chunk.text for chunk in passages(lines, DOCUMENT.options("chunk")["max_characters"])])
+            rendered = page.render(scale=DOCUMENT.options("prepare")["dpi"] / 72).to_pil().convert("L")
+            picture = upright(rendered, orient).image
+            regions = found_regions(layout.regions(picture), *picture.size)
+            lines, blocks = ordered_page(found_lines(read.read(picture), *picture.size), regions, *picture.size)
+            result = PageRead(lines=lines, blocks=blocks, engine=read.stamp)
+            embed.embed([chunk.text for chunk in chunks(result, DOCUMENT.options("chunk")["max_characters"])])
         done.wait()

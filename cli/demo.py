@@ -1,7 +1,7 @@
 """`headrace demo`: the main job on real input, from nothing to a search hit; then everything is stopped again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         data_dir: Annotated[Path, typer.Option(help="Where the demonstration's stack keeps its data.")] = DATA_DIR
         / "demo",
     ) -> None:
-        """Start the embedded stack, read a scanned invoice through it, search it, stop the stack."""
+        """Start the embedded stack, read scans, a photograph and a PDF through it, search, stop the stack."""
         from cli.client import Client, Server
 
         begun = time.monotonic()
@@ -55,25 +55,58 @@ def _stack(data: Path) -> Iterator[None]:
 
 
 def _read_and_search(client: "Client", data: Path) -> None:
-    from cli.waiting import wait
-    from deploy.local.samples import invoice
-    from schemas.jobs import JobState, SearchRequest
+    from deploy.local import samples
+    from schemas.jobs import SearchRequest
 
-    document = data / "invoice.pdf"
-    invoice(document)
+    documents = {name: data / name for name in ("invoice.pdf", "photograph.jpg", "fax.tiff", "typed.pdf")}
+    samples.invoice(documents["invoice.pdf"])
+    samples.photograph(documents["photograph.jpg"])
+    samples.fax(documents["fax.tiff"])
+    samples.typed(documents["typed.pdf"])
+    (invoice,) = _read(client, data, [documents.pop("invoice.pdf")])
+    _show_text(invoice)
+    _show_hit(client.search(SearchRequest(query=_QUERY, limit=1, document_id=invoice.document_id)))
+    show("")
+    others = _read(client, data, documents.values())
+    for path, result in zip(documents.values(), others, strict=True):
+        show(f"{path.name}: {len(result.pages)} pages, by {result.pages[0].origin}: {plain(_first_line(result))}")
+    _write_pages(client, data, [invoice, *others])
+
+
+def _read(client: "Client", data: Path, documents: Iterable[Path]) -> "list[JobResult]":
+    """Submit all, wait for all; their results in order. Raises `CliError` where one did not succeed."""
+    from cli.waiting import wait
+    from schemas.jobs import JobState
+
     begun = time.monotonic()
     until = begun + _PATIENCE
-    accepted = client.submit(document, {}, until=until)
-    note(f"submitted {document.name} over HTTP: {accepted['id']}")
-    view = wait(client, [(accepted["id"], document.name)], until)[accepted["id"]]
-    if view.state is not JobState.SUCCEEDED:
-        reasons = "; ".join(f"page {error.page}: {error.code}" for error in view.errors) or "it took too long"
-        raise CliError(
-            f"the job is {view.state.value}: {reasons}", Exit.FAILED, f"look into the logs in {data / 'logs'}"
-        )
-    note(f"{view.pages_done} pages done in {time.monotonic() - begun:.1f} s")
-    _show_text(client.result(accepted["id"]))
-    _show_hit(client.search(SearchRequest(query=_QUERY, limit=1, document_id=accepted["document_id"])))
+    jobs = [(client.submit(document, {}, until=until)["id"], document.name) for document in documents]
+    for job, name in jobs:
+        note(f"submitted {name} over HTTP: {job}")
+    views = wait(client, jobs, until)
+    for job, name in jobs:
+        view = views[job]
+        if view.state is not JobState.SUCCEEDED:
+            reasons = "; ".join(f"page {error.page}: {error.code}" for error in view.errors) or "it took too long"
+            told = f"{name} is {view.state.value}: {reasons}"
+            raise CliError(told, Exit.FAILED, f"look into the logs in {data / 'logs'}")
+    note(f"{sum(view.pages_done for view in views.values())} pages done in {time.monotonic() - begun:.1f} s")
+    return [client.result(job) for job, _ in jobs]
+
+
+def _first_line(result: "JobResult") -> str:
+    return next((line.text for page in result.pages for line in page.lines), "")
+
+
+def _write_pages(client: "Client", data: Path, results: "list[JobResult]") -> None:
+    from cli.show import write
+
+    show("\n-- what was read, drawn over the pictures (headrace show JOB); opens offline")
+    for result in results:
+        view = client.job(result.id)
+        path = data / f"{view.filename or result.id}.html"
+        write(client, view, result, path)
+        show(str(path))
 
 
 def _show_text(result: "JobResult") -> None:

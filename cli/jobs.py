@@ -64,7 +64,8 @@ def _show_view(view: "JobView") -> None:
 def _show_result(result: "JobResult") -> None:
 
     for page in result.pages:
-        note(f"-- page {page.page} of {plain(result.document_id)} ({page.width}x{page.height})")
+        size = "no picture, no boxes" if page.width is None else f"{page.width}x{page.height}"
+        note(f"-- page {page.page} of {plain(result.document_id)} ({size})")
         for line in page.lines:
             show(plain(line.text))
     for failure in result.errors:

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cli import demo, doctor, jars, jobs, models, search, stack, submit, topics
+from cli import demo, doctor, evaluate, jars, jobs, models, search, show, stack, submit, topics
 from cli.errors import CliError, Exit
 from schemas.errors import DependencyDown, HeadraceError
 
-FAMILIES = (stack, submit, search, jobs, topics, models, jars, doctor, demo)
+FAMILIES = (stack, submit, search, jobs, show, topics, models, jars, doctor, evaluate, demo)
 
 
 def main() -> None:

@@ -68,5 +68,7 @@ def show_hits(hits: "list[SearchHit]") -> None:
 
 
 def box_of(hit: "SearchHit") -> str:
-    """Where a passage stands, as `x0,y0,x1,y1 of WxH`."""
+    """Where a passage stands, as `x0,y0,x1,y1 of WxH`, or `no box` in a document without page pictures."""
+    if hit.box is None:
+        return "no box"
     return ",".join(f"{edge:.0f}" for edge in hit.box) + f" of {hit.image_width}x{hit.image_height}"

@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def submit(  # noqa: PLR0913 a command's options are its interface
-        files: Annotated[list[Path], typer.Argument(help="PDF, PNG or JPEG files.", metavar="FILE...")],
+        files: Annotated[
+            list[Path], typer.Argument(help="PDF, pictures, office files, HTML, e-mail or text.", metavar="FILE...")
+        ],
         *,
         wait: Annotated[bool, typer.Option("--wait", help="Wait until each job has ended.")] = False,
         timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)] = 600,

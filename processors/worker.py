@@ -57,16 +57,17 @@ class Planned:
 
 
 def _prepare(settings: Settings, blobs: BlobStore) -> Step:
+    from processors.engines.factory import orienter
     from processors.steps.prepare import Prepare
 
-    return Prepare(blobs, settings, on_death=telemetry.CHILD_DEATHS.labels("prepare").inc)
+    return Prepare(orienter(settings), blobs, settings, on_death=telemetry.CHILD_DEATHS.labels("prepare").inc)
 
 
 def _ocr(settings: Settings, blobs: BlobStore) -> Step:
-    from processors.engines.factory import reader
+    from processors.engines.factory import layout_finder, reader
     from processors.steps.ocr import Ocr
 
-    return Ocr(reader(settings), blobs)
+    return Ocr(reader(settings), layout_finder(settings), blobs)
 
 
 def _chunk(settings: Settings, blobs: BlobStore) -> Step:

@@ -1,10 +1,11 @@
 """The records of the `document` pipeline, each a past participle, each versioned.
 
 Boxes are `[x0, y0, x1, y1]` in pixels of the upright page image, origin top left; `width` and `height` of that image
-always stand beside them.
+always stand beside them. A document that is text to begin with (office files, HTML, e-mail) has no page images: there
+a page is a section of it, and boxes, width and height are None.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -70,31 +71,78 @@ class DocumentPrepared(Payload):
     media_type: str
 
 
+class Line(BaseModel):
+    """One line of text found on a page; `score` 1 where nothing had to be guessed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    box: Box | None = None
+    score: Score
+
+
+class TextLayer(BaseModel):
+    """Text that a PDF itself holds for a page, and what it was judged to be.
+
+    `good`: what the eye sees; `partial`: right, but the page shows much text beyond it; `garbage`: drawn, but its
+    characters are not those that the eye sees; `invisible`: there, but nothing of it is drawn.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Literal["good", "partial", "garbage", "invisible"]
+    lines: tuple[Line, ...]
+
+
 class PagePrepared(Payload):
-    """One page was rendered upright; its picture lies in the blob store."""
+    """One page's picture stands upright in the blob store.
+
+    `turned` and then `skew`: by how many degrees clockwise we turned the sender's picture to make it stand.
+    """
 
     image: Claim
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     media_type: str
+    turned: Literal[0, 90, 180, 270] = 0
+    skew: float = Field(default=0, ge=-45, le=45, allow_inf_nan=False)
+    layers: tuple[TextLayer, ...] = ()
 
 
-class Line(BaseModel):
-    """One line of text found on a page."""
+Origin = Literal["ocr", "text_layer", "document"]
+"""Where a page's lines come from: read off its picture, held by the PDF, or the document is text to begin with."""
+
+BlockKind = Literal["heading", "text", "table", "figure", "caption", "header", "footer", "reference", "equation"]
+
+
+class Block(BaseModel):
+    """Lines that belong together, by their indices, in reading order; a figure may have none.
+
+    A table's `rows` are its lines row by row, each row from left to right.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    text: str
-    box: Box
-    score: Score
+    kind: BlockKind
+    box: Box | None = None
+    score: Score = 1
+    lines: tuple[int, ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()
 
 
 class PageRead(Payload):
-    """One page was read: its lines in reading order."""
+    """One page was read: its lines in reading order, and the blocks that they form.
 
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
+    `layers` keeps the text layers of the page that were not taken for its text.
+    """
+
+    width: int | None = Field(default=None, ge=1)
+    height: int | None = Field(default=None, ge=1)
+    image: Claim | None = None
+    origin: Origin = "ocr"
     lines: tuple[Line, ...]
+    blocks: tuple[Block, ...] = ()
+    layers: tuple[TextLayer, ...] = ()
     engine: EngineStamp
     times: Times = Times()
 
@@ -105,20 +153,25 @@ class PageRead(Payload):
 
 
 class Chunk(BaseModel):
-    """A passage of one page, with the box around its lines."""
+    """A passage of one page: the box around it, and one box for each piece of the page that it was taken from.
+
+    `language`: ISO 639-1, empty where the passage does not tell.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     index: int = Field(ge=0)
     text: str
-    box: Box
+    box: Box | None = None
+    boxes: tuple[Box, ...] = ()
+    language: str = ""
 
 
 class PageChunked(Payload):
     """One page's text was cut into passages (none, for a blank page)."""
 
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
+    width: int | None = Field(default=None, ge=1)
+    height: int | None = Field(default=None, ge=1)
     chunks: tuple[Chunk, ...]
 
 
@@ -131,8 +184,8 @@ class EmbeddedChunk(Chunk):
 class ChunksEmbedded(Payload):
     """One page's passages got their vectors."""
 
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
+    width: int | None = Field(default=None, ge=1)
+    height: int | None = Field(default=None, ge=1)
     dimensions: int = Field(ge=1)
     chunks: tuple[EmbeddedChunk, ...]
     engine: EngineStamp

@@ -2,7 +2,8 @@
 
 HeadraceError
 ├── InputError            the caller's bytes or words (reject: never retried)
-│   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooManyPages DecodeFailed DecodeTimeout
+│   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
+│   │   DecodeTimeout PoisonRecord
 │   └── BadRequest Unauthorized NotFound Gone Conflict
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
@@ -58,7 +59,10 @@ class UnsupportedMedia(InputError):
 
     code = "unsupported_media_type"
     status = 415
-    title = "The file is of no supported type; send PDF, PNG or JPEG"
+    title = (
+        "The file is of no supported type; send PDF, PNG, JPEG, TIFF, WebP, HEIC, BMP, GIF, "
+        "DOCX, PPTX, XLSX, HTML, e-mail or plain text"
+    )
 
 
 class Truncated(InputError):
@@ -82,8 +86,15 @@ class TooManyPixels(InputError):
     title = "The image has more pixels than this server decodes"
 
 
+class TooNarrow(InputError):
+    """A page whose longer side is more times its shorter one than the cap: no text stands on it."""
+
+    code = "too_narrow"
+    title = "The page is too long and narrow to be read"
+
+
 class TooManyPages(InputError):
-    """A document of more pages than the cap."""
+    """A document of more pages (frames, slides, sections) or more text than the cap."""
 
     code = "too_many_pages"
     title = "The document has more pages than this server accepts"

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from schemas.documents import Box, EngineStamp, Line, Times
+from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 
 
 class JobState(StrEnum):
@@ -144,14 +144,28 @@ class JobView(BaseModel):
     projected_through: AwareDatetime | None = None
 
 
+_NO_PICTURE = "Pixels; null for a document that is text to begin with: no page pictures, so no boxes."
+
+
+def picture_path(job: str, page: int) -> str:
+    """The API path of a page's upright picture."""
+    return f"/v1/jobs/{job}/pages/{page}/image"
+
+
 class PageResult(BaseModel):
     """What was read on one page. Boxes: pixels of the upright page image, origin top left, `[x0, y0, x1, y1]`."""
 
     page: int
-    width: int
-    height: int
+    width: int | None = Field(default=None, description=_NO_PICTURE)
+    height: int | None = Field(default=None, description=_NO_PICTURE)
+    origin: Origin = Field(default="ocr", description="Where the lines come from.")
+    image: str | None = Field(
+        default=None, description="Path of the upright page picture (PNG) on this server; null where there is none."
+    )
     text: str
     lines: list[Line]
+    blocks: list[Block] = []
+    layers: list[TextLayer] = Field(default=[], description="Text layers that were not taken for the page's text.")
     engine: EngineStamp
     times: Times
 
@@ -188,9 +202,11 @@ class SearchHit(BaseModel):
     page: int
     chunk: int
     text: str
-    box: Box
-    image_width: int
-    image_height: int
+    language: str = Field(default="", description="ISO 639-1; empty where the passage does not tell.")
+    box: Box | None = Field(description="Around the whole passage; null where the document has no page pictures.")
+    boxes: list[Box] = Field(default=[], description="One for each piece of the page that the passage is taken from.")
+    image_width: int | None = Field(description=_NO_PICTURE)
+    image_height: int | None = Field(description=_NO_PICTURE)
     score: float
 
 

@@ -47,9 +47,9 @@ class Plan(BaseModel):
 DOCUMENT = Plan(
     pipeline="document",
     steps=(
-        PlannedStep(name="prepare", version=1, settings={"dpi": 150}),
-        PlannedStep(name="ocr", version=1, settings={"line_classifier": False, "det_limit_side": 960, "rec_batch": 1}),
-        PlannedStep(name="chunk", version=1, settings={"max_characters": 600}),
+        PlannedStep(name="prepare", version=2, settings={"dpi": 150}),
+        PlannedStep(name="ocr", version=2, settings={"line_classifier": False, "det_limit_side": 960, "rec_batch": 1}),
+        PlannedStep(name="chunk", version=2, settings={"max_characters": 600}),
         PlannedStep(name="embed", version=1, settings={"max_tokens": 256}),
     ),
     indexes=("pgvector",),

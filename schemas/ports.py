@@ -74,6 +74,10 @@ class JobReader(Pingable, Protocol):
         """The pages read so far, or None where no row is."""
         ...
 
+    async def picture(self, tenant: str, job: str, page: int) -> Claim | None:
+        """The upright picture of a page that was read, or None where there is none (yet)."""
+        ...
+
     async def projected_through(self) -> datetime | None:
         """The low-water time: everything accepted before it is projected. None before the first projection."""
         ...

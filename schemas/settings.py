@@ -43,10 +43,22 @@ class Settings(BaseSettings):
     """`faust` or `kafka`; empty for the step's own default (ADR 0002)."""
     upload_limit: int = 100 * 1024 * 1024
     """Largest upload in bytes."""
-    max_pages: int = 2000
-    """Most pages of a document: 1,000 is a long contract, ten thousand a bomb."""
-    max_pixels: int = 50_000_000
+    max_pages: int = Field(default=2000, ge=1)
+    """Most pages of a document (frames, slides, sections): 1,000 is a long contract, ten thousand a bomb."""
+    max_pixels: int = Field(default=50_000_000, ge=1)
     """Most pixels of an image or rendered page: A3 at 300 dpi has 17 million."""
+    max_pixels_in_all: int = Field(default=20_000_000_000, ge=1)
+    """Most pixels of a document's pages together: 2,000 pages of A4 at 300 dpi have 17 thousand million."""
+    max_ratio: float = Field(default=200.0, ge=1)
+    """Most of a page's longer side over its shorter: a till receipt of 3 m has 40, a bomb of one row 100,000."""
+    max_characters: int = Field(default=20_000_000, ge=1)
+    """Most characters of text that a document itself holds: a page of print has 3,000, a thick book 3 million."""
+    max_entries: int = Field(default=1000, ge=1)
+    """Most members of an office file: a slide takes three, a picture one. Archives inside are never opened."""
+    max_unpacked: int = Field(default=512 * 1024**2, ge=1)
+    """Most bytes of an office file unpacked: a quarter of `decode_memory`, as what parses it holds it twice."""
+    max_unpack_ratio: float = Field(default=100.0, ge=1)
+    """Most of an office file's unpacked bytes over its packed: a sheet of numbers has 15, zeros 1,000."""
     decode_seconds: float = 60.0
     """Longest time the decoding child may take for a document, plus `decode_seconds_per_page` for each page."""
     decode_seconds_per_page: float = 10.0

@@ -42,16 +42,17 @@ _REPLACE = text("""
 """)
 
 _STORE = text("""
-    INSERT INTO chunks (id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, box,
-        image_width, image_height, embedding)
-    SELECT id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, box,
-        image_width, image_height, embedding
+    INSERT INTO chunks (id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language,
+        box, boxes, image_width, image_height, embedding)
+    SELECT id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language,
+        box, boxes, image_width, image_height, embedding
     FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, tenant text, document_id text, revision integer,
-        job text, run integer, page integer, chunk integer, plan text, digest text, text text, box double precision[],
-        image_width integer, image_height integer, embedding vector)
+        job text, run integer, page integer, chunk integer, plan text, digest text, text text, language text,
+        box double precision[], boxes jsonb, image_width integer, image_height integer, embedding vector)
     ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET job = excluded.job, run = excluded.run, text = excluded.text, box = excluded.box,
-        image_width = excluded.image_width, image_height = excluded.image_height, embedding = excluded.embedding
+    ON CONFLICT (id) DO UPDATE SET job = excluded.job, run = excluded.run, text = excluded.text,
+        language = excluded.language, box = excluded.box, boxes = excluded.boxes, image_width = excluded.image_width,
+        image_height = excluded.image_height, embedding = excluded.embedding
 """)
 
 
@@ -128,7 +129,9 @@ def _page(task: Task) -> _Page:
             "chunk": chunk.index,
             "digest": payload.engine.digest,
             "text": chunk.text,
+            "language": chunk.language,
             "box": chunk.box,
+            "boxes": chunk.boxes,
             "image_width": payload.width,
             "image_height": payload.height,
             "embedding": literal(_vector(chunk.vector)),

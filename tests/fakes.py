@@ -65,6 +65,7 @@ class FakeBlobs:
 class FakeJobs:
     views: dict[tuple[str, str], JobView] = field(default_factory=dict)
     results: dict[tuple[str, str], JobResult] = field(default_factory=dict)
+    pictures: dict[tuple[str, str, int], Claim] = field(default_factory=dict)
     through: datetime | None = None
     down: bool = False
     reads: int = 0
@@ -80,6 +81,10 @@ class FakeJobs:
     async def result(self, tenant: str, job: str) -> JobResult | None:
         await self.ping()
         return self.results.get((tenant, job))
+
+    async def picture(self, tenant: str, job: str, page: int) -> Claim | None:
+        await self.ping()
+        return self.pictures.get((tenant, job, page))
 
     async def projected_through(self) -> datetime | None:
         await self.ping()

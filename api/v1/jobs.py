@@ -108,7 +108,7 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
 async def job_view(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
     """How far a job is. Ids are checked without a database: one that this server did not issue to the caller is 404."""
     issued = parts.ids.check(job, tenant)
-    return await _view(job, tenant, parts, issued)
+    return await view_of(job, tenant, parts, issued)
 
 
 @router.get("/{job}/result", responses=declare(Unauthorized, NotFound, Conflict, Gone, DependencyDown))
@@ -117,13 +117,14 @@ async def job_result(job: str, tenant: Tenant, parts: PartsOf) -> JobResult:
     issued = parts.ids.check(job, tenant)
     result = await parts.jobs.result(tenant, job)
     if result is None:
-        await _view(job, tenant, parts, issued)
+        await view_of(job, tenant, parts, issued)
     if result is None or result.state not in TERMINAL:
         raise Conflict(retry_after=1)
     return result
 
 
-async def _view(job: str, tenant: str, parts: Parts, issued: datetime) -> JobView:
+async def view_of(job: str, tenant: str, parts: Parts, issued: datetime) -> JobView:
+    """What is known of a job that this server issued at `issued`; raises `Gone` when it is no longer kept."""
     view = await parts.jobs.job(tenant, job)
     if view is not None:
         return view

@@ -3,11 +3,14 @@
 Drawn with Pillow's own font: a slim machine has none.
 """
 
+import ctypes
 import random
 import string
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pypdfium2
+import pypdfium2.raw as pdfium
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 _DPI = 150
@@ -67,6 +70,44 @@ def letters(path: Path, pages: int) -> list[list[str]]:
     drawn = [_letter_page(number) for number in range(1, pages + 1)]
     _save(path, [page.image for page in drawn], quality=95)
     return [page.lines for page in drawn]
+
+
+def photograph(path: Path, seed: int = 0) -> list[str]:
+    """Write a JPEG of a letter on a dark table, photographed sideways under a lamp; returns its lines."""
+    rng = random.Random(seed)  # noqa: S311 a drawing, not a secret
+    page = _letter_page(1 + seed)
+    table = Image.new("L", (_A4[0] + 160, _A4[1] + 160), 70)
+    table.paste(page.image, (80, 80))
+    turned = table.rotate(rng.uniform(-2, 2), Image.Resampling.BICUBIC, fillcolor=70)
+    lamp = Image.radial_gradient("L").resize(table.size).point(lambda value: 255 - value * 0.3)
+    lit = ImageChops.multiply(turned.filter(ImageFilter.GaussianBlur(0.6)), lamp)
+    lit.transpose(Image.Transpose.ROTATE_90).save(path, "JPEG", quality=80)
+    return page.lines
+
+
+def fax(path: Path, pages: int = 3) -> list[list[str]]:
+    """Write a black-and-white TIFF of `pages` letters (CCITT group 4, 150 dpi); returns the lines of each page."""
+    drawn = [_letter_page(number) for number in range(1, pages + 1)]
+    first, *others = (page.image.convert("1", dither=Image.Dither.NONE) for page in drawn)
+    first.save(path, "TIFF", save_all=True, append_images=others, compression="group4", dpi=(_DPI, _DPI))
+    return [page.lines for page in drawn]
+
+
+def typed(path: Path) -> list[str]:
+    """Write a PDF of one A4 page whose text is text, as a word processor leaves it; returns its lines."""
+    lines = ["Millbrook Hydraulics Ltd, typed letter", *_SENTENCES]
+    document = pypdfium2.PdfDocument.new()
+    page = document.new_page(595, 842)
+    for number, line in enumerate(lines):
+        words = pdfium.FPDFPageObj_NewTextObj(document.raw, b"Helvetica", 16 if number == 0 else 11)
+        wide = ctypes.create_string_buffer(line.encode("utf-16-le") + b"\0\0")
+        pdfium.FPDFText_SetText(words, ctypes.cast(wide, ctypes.POINTER(ctypes.c_ushort)))
+        pdfium.FPDFPageObj_Transform(words, 1, 0, 0, 1, 72, 760 - 26 * number)
+        pdfium.FPDFPage_InsertObject(page.raw, words)
+    page.gen_content()
+    document.save(path)
+    document.close()
+    return lines
 
 
 def _save(path: Path, images: list[Image.Image], quality: int) -> None:

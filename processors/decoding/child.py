@@ -1,6 +1,7 @@
 """The decoding child: `python -m processors.decoding.child FD PARENT LIMITS`; one document after another.
 
-It trusts nothing that it reads and is trusted by nobody: it answers with raw pixels, whose size the parent checks.
+It trusts nothing that it reads and is trusted by nobody: it answers with raw pixels and with text, and the parent
+checks every word.
 """
 
 import json
@@ -8,19 +9,23 @@ import os
 import socket
 import sys
 
+from PIL import Image
+
 from processors.decoding.limits import Limits
+from processors.decoding.page_words import blocks_bytes, layer_bytes
+from processors.decoding.pages import LayerLine
 from processors.decoding.pdf import open_pdf
 from processors.decoding.picture import open_picture
 from processors.decoding.wire import receive, send
 from schemas.errors import DecodeFailed, HeadraceError
-from schemas.media import PDF
+from schemas.media import DOCUMENTS, PDF
 
 _DOCUMENT_MOST = 2**32 - 1  # the upload limit is the parent's to hold
 
 
-def serve(channel: socket.socket, limits: Limits) -> None:
+def serve(channel: socket.socket, limits: Limits, *, offline: bool) -> None:
     """Answer documents until the parent closes the channel."""
-    send(channel, {"ready": os.getpid()})
+    send(channel, {"ready": os.getpid(), "offline": offline})
     while True:
         try:
             header, content = receive(channel, most=_DOCUMENT_MOST)
@@ -29,8 +34,8 @@ def serve(channel: socket.socket, limits: Limits) -> None:
         try:
             _answer(channel, header["media"], content, header["dpi"], limits)
         except HeadraceError as error:
-            send(channel, {"error": error.code, "detail": error.detail})
-        except MemoryError:
+            send(channel, {"error": error.code, "detail": error.detail, "idle": True})
+        except MemoryError:  # from here on, nobody knows what state the decoders are in: the parent takes another child
             send(channel, {"error": DecodeFailed.code, "detail": "decoding the file takes more memory than it may use"})
         except Exception:  # noqa: BLE001 whatever a decoder raises on untrusted bytes, that document is at fault
             send(channel, {"error": DecodeFailed.code, "detail": DecodeFailed.title})
@@ -38,12 +43,36 @@ def serve(channel: socket.socket, limits: Limits) -> None:
 
 def _answer(channel: socket.socket, media: str, content: bytes, dpi: int, limits: Limits) -> None:
     limits.grant(0)
-    count, pictures = open_pdf(content, dpi, limits) if media == PDF else open_picture(content, media, limits)
+    if media in DOCUMENTS:
+        from processors.decoding.office.parse import open_office  # half the children never need its parsers
+
+        found, count, sections = open_office(content, media, limits)
+        _begin(channel, found, count, limits)
+        for section in sections:
+            send(channel, {"section": section.number}, blocks_bytes(section.blocks))
+    elif media == PDF:
+        count, pages = open_pdf(content, dpi, limits)
+        _begin(channel, media, count, limits)
+        for picture, lines in pages:
+            _send_picture(channel, picture, lines)
+    else:
+        count, pictures = open_picture(content, media, limits)
+        _begin(channel, media, count, limits)
+        for picture in pictures:
+            _send_picture(channel, picture, [])
+
+
+def _begin(channel: socket.socket, media: str, count: int, limits: Limits) -> None:
     limits.grant(count)
-    send(channel, {"pages": count})
-    for picture in pictures:
-        shape = {"width": picture.width, "height": picture.height, "mode": picture.mode}
-        send(channel, shape, picture.tobytes())
+    send(channel, {"pages": count, "media": media})
+
+
+def _send_picture(channel: socket.socket, picture: Image.Image, lines: list[LayerLine]) -> None:
+    layer = layer_bytes(lines)
+    shape = {"width": picture.width, "height": picture.height, "mode": picture.mode, "layer": bool(layer)}
+    send(channel, shape, picture.tobytes())
+    if layer:  # a message of its own: cutting it off the pixels would copy them
+        send(channel, {}, layer)
 
 
 def main() -> None:
@@ -51,8 +80,9 @@ def main() -> None:
     descriptor, parent, limits = sys.argv[1:]
     bounds = Limits(**json.loads(limits))
     with socket.socket(fileno=int(descriptor)) as channel:
-        bounds.confine(int(parent))
-        serve(channel, bounds)
+        offline = bounds.confine(int(parent))
+        os.dup2(0, 2)  # /dev/null: libraries quote documents in their warnings, and stderr is the worker's log
+        serve(channel, bounds, offline=offline)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""Documents to page pictures, through a child that is replaced when it dies."""
+"""Documents to pages, through a child that is replaced when it dies."""
 
-import io
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
-from PIL import Image
 
 from processors.decoding.limits import Limits
+from processors.decoding.page_words import MOST_TEXT, characters, picture_page, text_page
+from processors.decoding.pages import Page, PicturePage
 from processors.decoding.process import Child
 from processors.decoding.wire import Header, receive, send
 from schemas.errors import (
@@ -20,24 +18,18 @@ from schemas.errors import (
     InputError,
     TooManyPages,
     TooManyPixels,
+    TooNarrow,
     Truncated,
+    UnsupportedMedia,
 )
+from schemas.media import DOCUMENTS, DOCX, OOXML, PPTX, XLSX
 
 _DOCUMENTS_PER_CHILD = 200  # decoders leak, and the address space of a child is capped
 _ERRORS: dict[object, type[InputError]] = {
-    error.code: error for error in (DecodeFailed, Encrypted, TooManyPages, TooManyPixels, Truncated)
+    error.code: error
+    for error in (DecodeFailed, Encrypted, TooManyPages, TooManyPixels, TooNarrow, Truncated, UnsupportedMedia)
 }
-_CHANNELS = {"L": 1, "RGB": 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One page, upright: a PNG that we wrote (L or RGB, lossless) and its size in pixels. `number` counts from 1."""
-
-    number: int
-    width: int
-    height: int
-    png: bytes
+_FOUND = {OOXML: {DOCX, PPTX, XLSX}}
 
 
 class Decoder:
@@ -51,6 +43,8 @@ class Decoder:
         self._limits = limits
         self._on_death = on_death
         self._child: Child | None = None
+        self.media_type = ""
+        """What the latest document was found to be, once its first page has come: DOCX, say, where OOXML was asked."""
 
     def start(self) -> Child:
         """The warm child, started where there is none; raises `DependencyDown` when it does not come up."""
@@ -67,37 +61,40 @@ class Decoder:
             self._child.end()
             self._child = None
 
-    def pages(self, content: bytes, media: str, dpi: int) -> Iterator[Picture]:
+    def pages(self, content: bytes, media: str, dpi: int) -> Iterator[Page]:
         """The pages of a document, one after the other; PDF pages at `dpi`. `media` is `media_type(content)`.
 
-        Raises `Truncated`, `Encrypted`, `TooManyPixels`, `TooManyPages`, `DecodeFailed` or `DecodeTimeout`. A child
-        that met any of these, or whose pages were not all taken, is not used again.
+        Pages of `DOCUMENTS` are `TextPage`, all others `PicturePage`. Raises `Truncated`, `Encrypted`,
+        `UnsupportedMedia` (a zip of another kind), `TooManyPixels`, `TooNarrow`, `TooManyPages`, `DecodeFailed` or
+        `DecodeTimeout`. A child that has not said that it is done with a document gets no other.
         """
         child = self.start()
         child.documents += 1
+        child.idle = False
         try:
             yield from self._converse(child, content, {"media": media, "dpi": dpi})
-        except BaseException:
-            self.close()
-            raise
-        if child.documents >= _DOCUMENTS_PER_CHILD:
-            self.close()
+            child.idle = True
+        finally:
+            if not child.idle or child.documents >= _DOCUMENTS_PER_CHILD:
+                self.close()
 
-    def _converse(self, child: Child, content: bytes, request: Header) -> Iterator[Picture]:
-        limits = self._limits
+    def _converse(self, child: Child, content: bytes, request: Header) -> Iterator[Page]:
+        limits, media = self._limits, request["media"]
         left = limits.seconds
+        sums = _Sums(limits)
         try:
             begun = time.monotonic()
             child.channel.settimeout(left)
             send(child.channel, request, content)
-            count = _count(self._receive(child, begun + left)[0], limits)
+            count, self.media_type = _beginning(self._receive(child, 0, begun + left)[0], media, limits)
             left -= time.monotonic() - begun
             for number in range(1, count + 1):
                 left += limits.seconds_per_page
                 begun = time.monotonic()  # what the caller does between two pages is not the child's time
-                header, pixels = self._receive(child, begun + left)
+                page = self._page(child, number, media, begun + left)
                 left -= time.monotonic() - begun
-                yield _picture(number, header, pixels, limits)
+                sums.add(page)
+                yield page
         except TimeoutError as error:
             self._on_death()
             raise DecodeTimeout from error
@@ -105,11 +102,36 @@ class Decoder:
             self._on_death()
             raise _verdict(child.ended(1.0)) from error
 
-    def _receive(self, child: Child, deadline: float) -> tuple[Header, bytes]:
-        header, body = receive(child.channel, most=self._limits.pixels * 3, deadline=deadline)
+    def _page(self, child: Child, number: int, media: str, deadline: float) -> Page:
+        if media in DOCUMENTS:
+            return text_page(number, self._receive(child, MOST_TEXT, deadline)[1])
+        header, pixels = self._receive(child, self._limits.pixels * 3, deadline)
+        layer = self._receive(child, MOST_TEXT, deadline)[1] if header.get("layer") is True else b""
+        return picture_page(number, header, pixels, layer, self._limits)
+
+    def _receive(self, child: Child, most: int, deadline: float) -> tuple[Header, bytes]:
+        header, body = receive(child.channel, most=most, deadline=deadline)
         if "error" in header:
+            child.idle = header.get("idle") is True
             raise _ERRORS.get(header["error"], DecodeFailed)(str(header.get("detail", ""))[:200])
         return header, body
+
+
+class _Sums:
+    """What a document's pages come to together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._pixels, self._characters = limits.pixels_in_all, limits.characters
+
+    def add(self, page: Page) -> None:
+        """Count a page; raises `TooManyPixels`, and ValueError for text that the child should have refused."""
+        self._characters -= characters(page)
+        if isinstance(page, PicturePage):
+            self._pixels -= page.width * page.height
+        if self._pixels < 0:
+            raise TooManyPixels("the pages together have more pixels than this server decodes")
+        if self._characters < 0:
+            raise ValueError("more characters than there may be")
 
 
 def _verdict(code: int | None) -> HeadraceError:
@@ -119,19 +141,11 @@ def _verdict(code: int | None) -> HeadraceError:
     return DecodeTimeout() if code == -signal.SIGXCPU else DecodeFailed()
 
 
-def _count(header: Header, limits: Limits) -> int:
-    count = header.get("pages")
-    if not isinstance(count, int) or not 1 <= count <= limits.pages:
+def _beginning(header: Header, media: str, limits: Limits) -> tuple[int, str]:
+    """The number of pages and the type found; raises ValueError for what cannot be."""
+    count, found = header.get("pages"), header.get("media")
+    if type(count) is not int or not 1 <= count <= limits.pages:
         raise ValueError("no count of pages")
-    return count
-
-
-def _picture(number: int, header: Header, pixels: bytes, limits: Limits) -> Picture:
-    width, height, mode = header.get("width"), header.get("height"), header.get("mode")
-    if not isinstance(width, int) or not isinstance(height, int) or mode not in _CHANNELS:
-        raise ValueError("no shape of a picture")
-    if min(width, height) < 1 or width * height > limits.pixels or len(pixels) != width * height * _CHANNELS[mode]:
-        raise ValueError("the pixels do not fit the shape")
-    file = io.BytesIO()
-    Image.frombytes(mode, (width, height), pixels).save(file, "PNG", compress_level=1)
-    return Picture(number, width, height, file.getvalue())
+    if not isinstance(found, str) or found not in _FOUND.get(media, {media}):
+        raise ValueError("no type of a document")
+    return count, found

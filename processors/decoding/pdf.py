@@ -1,54 +1,95 @@
-"""Pictures of the pages of a PDF, in the child."""
+"""Pages of PDF files, in the child: their pictures and the text that they hold.
+
+pdfium is built without JavaScript; launch actions, links and embedded files are never followed.
+"""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import pypdfium2
-import pypdfium2.raw
+import pypdfium2.raw as pdfium
 from PIL import Image
 
 from processors.decoding.limits import Limits
+from processors.decoding.pages import LayerLine
+from processors.decoding.pdf_text import layer_lines
 from processors.decoding.picture import check_size, flatten
-from schemas.errors import DecodeFailed, Encrypted, TooManyPages, Truncated
-from schemas.media import PDF, ends_early
+from processors.decoding.structure import too_many
+from schemas.errors import DecodeFailed, Encrypted, Truncated
 
 _POINTS_PER_INCH = 72
+_DRAWN_ANNOTATIONS = frozenset({pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP})
 
 
-def open_pdf(content: bytes, dpi: int, limits: Limits) -> tuple[int, Iterator[Image.Image]]:
-    """The number of pages, and each page rendered upright at `dpi`, in mode L or RGB.
+def open_pdf(content: bytes, dpi: int, limits: Limits) -> tuple[int, Iterator[tuple[Image.Image, list[LayerLine]]]]:
+    """The number of pages, and of each page its picture at `dpi`, upright in mode L or RGB, and its own text.
 
-    Raises `Encrypted`, `Truncated`, `DecodeFailed` or `TooManyPages`; the iterator raises `TooManyPixels` for a page
-    of too large a size before it renders it.
+    Raises `Encrypted`, `Truncated`, `DecodeFailed` or `TooManyPages`; the iterator raises `TooManyPixels` or
+    `TooNarrow` for a page of such a size before it renders it, and `DecodeFailed`.
     """
     try:
         document = pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
-        if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+        if error.err_code == pdfium.FPDF_ERR_PASSWORD:
             raise Encrypted from error
-        raise (Truncated() if ends_early(content, PDF) else DecodeFailed()) from error
+        raise (Truncated() if _ends_early(content) else DecodeFailed()) from error
     count = len(document)
     if count > limits.pages:
-        raise TooManyPages(f"{count} pages are more than the {limits.pages} that this server accepts")
-    if ends_early(content, PDF):  # pdfium repairs what it can and is silent about pages that are gone
+        raise too_many(count, limits.pages)
+    if _ends_early(content):  # pdfium repairs what it can and is silent about pages that are gone
         raise Truncated
     if not count:
         raise DecodeFailed("the PDF has no pages")
     document.init_forms()  # without it the values of filled-in fields are not drawn
-    return count, (_render(document, index, dpi, limits) for index in range(count))
+    return count, _pages(document, count, dpi, limits)
 
 
-def _render(document: pypdfium2.PdfDocument, index: int, dpi: int, limits: Limits) -> Image.Image:
+def _ends_early(content: bytes) -> bool:
+    """Whether the end mark is missing, or followed by more of the file.
+
+    A linearised or updated PDF has an end mark inside as well: cut after it, it opens with pages missing.
+    """
+    end = content.rfind(b"%%EOF")
+    return end < 0 or b" obj" in content[end:]
+
+
+def _pages(
+    document: pypdfium2.PdfDocument, count: int, dpi: int, limits: Limits
+) -> Iterator[tuple[Image.Image, list[LayerLine]]]:
+    characters = limits.characters
+    for index in range(count):
+        try:
+            picture, lines = _page(document, index, dpi, limits)
+        except pypdfium2.PdfiumError as error:
+            raise DecodeFailed(f"page {index + 1} cannot be rendered") from error
+        characters -= sum(len(line.text) for line in lines)
+        yield picture, lines if characters >= 0 else []  # no fault: the page is read from its picture then
+
+
+def _page(document: pypdfium2.PdfDocument, index: int, dpi: int, limits: Limits) -> tuple[Image.Image, list[LayerLine]]:
     scale = dpi / _POINTS_PER_INCH
-    try:
-        page: Any = document[index]  # its annotations say that a scale is an int
-        width, height = page.get_size()
-        check_size(math.ceil(width * scale), math.ceil(height * scale), limits)
-        bitmap = page.render(scale=scale, rev_byteorder=True)
-    except pypdfium2.PdfiumError as error:
-        raise DecodeFailed(f"page {index + 1} cannot be rendered") from error
+    page: Any = document[index]  # its annotations say that a scale is an int
+    width, height = (math.ceil(side * scale) for side in page.get_size())
+    check_size(width, height, limits)
+    bitmap = page.render(scale=scale, rev_byteorder=True)
     picture = flatten(bitmap.to_pil())
     bitmap.close()
+    if _has_text_outside(page):  # such as a form's values, which are on the picture and not in the text
+        pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+        page.close()
+        page = document[index]
+    lines = layer_lines(page, width, height)
     page.close()
-    return picture
+    return picture, lines
+
+
+def _has_text_outside(page: Any) -> bool:
+    """Whether annotations that show text of their own lie on the page."""
+    for number in range(pdfium.FPDFPage_GetAnnotCount(page)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, number)
+        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if kind in _DRAWN_ANNOTATIONS:
+            return True
+    return False

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import logging
 import os
 import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import processors
@@ -15,6 +17,13 @@ from processors.decoding.wire import receive
 from schemas.errors import DependencyDown
 
 _START_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+@cache
+def _say_online() -> None:
+    """Say it once in the life of this process."""
+    _log.warning("this kernel lets the decoding child have no network of its own: it could reach what this host can")
 
 
 class Child:
@@ -25,11 +34,14 @@ class Child:
 
     def __init__(self, limits: Limits) -> None:
         self.documents = 0
+        self.idle = True
+        self.offline = False
+        """Whether no network is left to it, not even this machine's own."""
         self.channel, theirs = socket.socketpair()
         words = [str(theirs.fileno()), str(os.getpid()), json.dumps(dataclasses.asdict(limits))]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "processors.decoding.child", *words],
+                [sys.executable, "-W", "ignore", "-m", "processors.decoding.child", *words],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -37,10 +49,13 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for the worker, which finishes its document first
             )
         try:
-            receive(self.channel, most=0, deadline=time.monotonic() + _START_SECONDS)
+            ready, _ = receive(self.channel, most=0, deadline=time.monotonic() + _START_SECONDS)
         except (EOFError, OSError, ValueError) as error:
             self.end()
             raise DependencyDown("the decoding child does not start; this process's log has its words") from error
+        self.offline = ready.get("offline") is True
+        if not self.offline:
+            _say_online()
 
     @property
     def pid(self) -> int:

@@ -27,7 +27,10 @@ def receive(channel: socket.socket, *, most: int, deadline: float | None = None)
     header_size, body_size = _LENGTHS.unpack(_exactly(channel, _LENGTHS.size, deadline))
     if header_size > _HEADER_MOST or body_size > most:
         raise ValueError("the message is larger than it may be")
-    header = json.loads(_exactly(channel, header_size, deadline))
+    try:
+        header = json.loads(_exactly(channel, header_size, deadline))
+    except RecursionError as error:
+        raise ValueError("the message is nested too deep") from error
     if not isinstance(header, dict):
         raise ValueError("the message has no header")
     return header, _exactly(channel, body_size, deadline)

@@ -1,8 +1,10 @@
 """The engines that the settings ask for: `real`, `fake`, or `sleep:SECONDS` (a fake that takes its time)."""
 
-from processors.engines.fakes import FakeEmbedder, FakeReader
+from processors.engines.fakes import FakeEmbedder, FakeLayoutFinder, FakeOrienter, FakeReader
 from processors.engines.minilm_embedder import MiniLmEmbedder
-from processors.engines.ports import Embedder, Reader
+from processors.engines.picodet_layout_finder import PicoDetLayoutFinder
+from processors.engines.ports import Embedder, LayoutFinder, Orienter, Reader
+from processors.engines.rapid_orienter import RapidOrienter
 from processors.engines.rapidocr_reader import RapidOcrReader
 from schemas.plans import DOCUMENT
 from schemas.settings import Settings
@@ -12,6 +14,18 @@ def reader(settings: Settings) -> Reader:
     """The reader, not loaded yet; raises `ValueError` for an engine setting that is none."""
     kind, seconds = _kind(settings)
     return RapidOcrReader(**DOCUMENT.options("ocr")) if kind == "real" else FakeReader(seconds)
+
+
+def layout_finder(settings: Settings) -> LayoutFinder:
+    """The layout finder, not loaded yet; raises `ValueError` for an engine setting that is none."""
+    kind, _ = _kind(settings)
+    return PicoDetLayoutFinder(settings.models / "layout") if kind == "real" else FakeLayoutFinder()
+
+
+def orienter(settings: Settings) -> Orienter:
+    """The orienter, not loaded yet; raises `ValueError` for an engine setting that is none."""
+    kind, _ = _kind(settings)
+    return RapidOrienter(settings.models / "orientation") if kind == "real" else FakeOrienter()
 
 
 def embedder(settings: Settings) -> Embedder:

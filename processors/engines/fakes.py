@@ -1,11 +1,13 @@
-"""Deterministic engines for unit tests and fault runs: the same bytes give the same answer, and it means nothing."""
+"""Deterministic engines for unit tests and fault runs: the same input gives the same answer, and it means nothing."""
 
 import hashlib
 import math
 import time
 from collections.abc import Sequence
 
-from processors.engines.ports import Found
+from PIL.Image import Image
+
+from processors.engines.ports import Found, Region, Turn
 from schemas.documents import EngineStamp
 
 _DIMENSIONS = 384
@@ -13,7 +15,7 @@ _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath"
 
 
 class FakeReader:
-    """Takes `seconds` a page and finds two or three lines that follow from the picture's bytes and size."""
+    """Takes `seconds` a page and finds two or three lines that follow from the picture's pixels and size."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
@@ -22,12 +24,12 @@ class FakeReader:
     def load(self) -> None:
         """Nothing to load."""
 
-    def read(self, png: bytes, width: int, height: int) -> list[Found]:
+    def read(self, image: Image) -> list[Found]:
         """Two or three lines, one below the other."""
         time.sleep(self._seconds)
-        digest = hashlib.sha256(png).digest()
+        digest = hashlib.sha256(image.tobytes()).digest()
         count = 2 + digest[0] % 2
-        return [self._line(digest, number, height / count, width) for number in range(count)]
+        return [self._line(digest, number, image.height / count, image.width) for number in range(count)]
 
     @staticmethod
     def _line(digest: bytes, number: int, pitch: float, width: int) -> Found:
@@ -35,6 +37,34 @@ class FakeReader:
         left, top, right, bottom = width * 0.1, pitch * (number + 0.2), width * 0.9, pitch * (number + 0.8)
         points = ((left, top), (right, top), (right, bottom), (left, bottom))
         return Found(" ".join((*words, digest[:4].hex())), points, 1.0)
+
+
+class FakeLayoutFinder:
+    """Finds one text region: the whole page."""
+
+    def __init__(self) -> None:
+        self.stamp = EngineStamp(name="fake", model="fake-layout-finder", version="1", digest="0" * 16)
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def regions(self, image: Image) -> list[Region]:
+        """The page."""
+        return [Region("text", (0.0, 0.0, float(image.width), float(image.height)), 1.0)]
+
+
+class FakeOrienter:
+    """Says that every picture stands upright."""
+
+    def __init__(self) -> None:
+        self.stamp = EngineStamp(name="fake", model="fake-orienter", version="1", digest="0" * 16)
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def turn(self, image: Image) -> Turn:
+        """0 degrees."""
+        return Turn(0, 0.0, 1.0)
 
 
 class FakeEmbedder:

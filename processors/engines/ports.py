@@ -1,9 +1,16 @@
-"""What a model can do, whichever technology does it. Engines are called by one thread, blocking."""
+"""What a model can do, whichever technology does it. Engines are called by one thread, blocking.
+
+A picture is a decoded `PIL.Image.Image` in mode L or RGB, upright where nothing else is said; engines do not change it.
+"""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from schemas.documents import EngineStamp
+from PIL.Image import Image
+
+from schemas.documents import BlockKind, Box, EngineStamp
+
+Degrees = Literal[0, 90, 180, 270]
 
 
 class Found(NamedTuple):
@@ -14,24 +21,65 @@ class Found(NamedTuple):
     score: float
 
 
+class Region(NamedTuple):
+    """One region of a page: `box` is `[x0, y0, x1, y1]` in pixels, inside the picture; `score` from 0 to 1."""
+
+    kind: BlockKind
+    box: Box
+    score: float
+
+
+class Turn(NamedTuple):
+    """How a picture must be turned to stand upright, in degrees clockwise: quarters, then `skew`, within ±12.
+
+    `score`, from 0 (nothing tells) to 1, is that of the quarters; a skew of 0 may mean that no lines tell.
+    """
+
+    degrees: Degrees
+    skew: float
+    score: float
+
+
 class Engine(Protocol):
     """A model with a name."""
 
     @property
     def stamp(self) -> EngineStamp:
-        """Which engine and weights answer; known after `load()`."""
+        """Which engine and weights answer; known after `load()`. Raises what `load()` raises."""
         ...
 
     def load(self) -> None:
-        """Read the weights (seconds); harmless when done already."""
+        """Read the weights (seconds); harmless when done already. Raises `ModelMissing` where they are not there."""
         ...
 
 
 class Reader(Engine, Protocol):
     """Picture to lines of text."""
 
-    def read(self, png: bytes, width: int, height: int) -> list[Found]:
-        """The lines of one page in any order, unchecked; none for a blank page. Raises `DecodeFailed` for no PNG."""
+    def read(self, image: Image) -> list[Found]:
+        """The lines of one page in any order, unchecked; none for a blank page.
+
+        Raises `DecodeFailed` for a picture that is too narrow to be read.
+        """
+        ...
+
+
+class LayoutFinder(Engine, Protocol):
+    """Picture to the regions that a page is made of."""
+
+    def regions(self, image: Image) -> list[Region]:
+        """Regions by falling score, none for a blank page.
+
+        Two may overlap, lines may lie in none, and dense print may be called a figure.
+        """
+        ...
+
+
+class Orienter(Engine, Protocol):
+    """How a page stands."""
+
+    def turn(self, image: Image) -> Turn:
+        """What would make the picture stand upright; a finding, not an order: what is clear enough, the step says."""
         ...
 
 

@@ -4,6 +4,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
 from processors.engines.ports import Found
 from processors.engines.weights import weights_digest
 from schemas.documents import EngineStamp
@@ -61,16 +63,16 @@ class RapidOcrReader:
         self._stamp = EngineStamp(name="rapidocr", model="PP-OCRv6 small", version=version("rapidocr"), digest=digest)
         self._engine = engine
 
-    def read(self, png: bytes, width: int, height: int) -> list[Found]:
-        """The lines of one page; raises `DecodeFailed` for bytes that are no such picture."""
+    def read(self, image: Image) -> list[Found]:
+        """The lines of one page; raises `DecodeFailed` for a picture that is too narrow to be read."""
         import cv2
         import numpy
         from rapidocr.utils.process_img import ResizeImgError
 
         self.load()
-        picture = cv2.imdecode(numpy.frombuffer(png, numpy.uint8), cv2.IMREAD_COLOR) if png else None
-        if picture is None or picture.shape[:2] != (height, width):
-            raise DecodeFailed("the page's stored picture is damaged")
+        pixels = numpy.asarray(image)
+        # In colour either way: RapidOCR knows a grey picture only with an axis for its one channel.
+        picture = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR if image.mode == "L" else cv2.COLOR_RGB2BGR)
         try:
             answer = self._engine(picture)
         except ResizeImgError as error:

@@ -1,48 +1,36 @@
-"""chunk: a page's lines become passages."""
+"""chunk: a page's blocks become passages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from processors.engines import language
 from processors.steps.answers import answer_each
+from processors.steps.boxes import union
+from processors.steps.passages import passages
 from schemas.codec import follow, page_spread
 from schemas.documents import Chunk as Passage
-from schemas.documents import Line, PageChunked, PageRead
+from schemas.documents import PageChunked, PageRead
 from schemas.plans import PLANS
 from schemas.records import Outgoing
 from schemas.topics import EMBED
 from schemas.work import Answer, Task
 
 
-def passages(lines: Sequence[Line], most: int) -> tuple[Passage, ...]:
-    """Lines joined, in order, to passages of at most `most` characters, each with the box around its lines.
+def chunks(page: PageRead, most: int) -> tuple[Passage, ...]:
+    """The page's passages of at most `most` characters, each with its boxes, as far as the page has any, and language.
 
-    A line is never cut: one that is longer than `most` is a passage of its own.
+    Heads and feet of the page are passages of their own: a search finds what stands in a letterhead, and no other
+    passage means less for their being in it.
     """
     return tuple(
         Passage(
             index=index,
-            text="\n".join(line.text for line in group),
-            box=(
-                min(line.box[0] for line in group),
-                min(line.box[1] for line in group),
-                max(line.box[2] for line in group),
-                max(line.box[3] for line in group),
-            ),
+            text=passage.text,
+            box=union(passage.boxes) if passage.boxes else None,
+            boxes=passage.boxes,
+            language=language.language_of(passage.text),
         )
-        for index, group in enumerate(_groups(lines, most))
+        for index, passage in enumerate(passages(page, most))
     )
-
-
-def _groups(lines: Sequence[Line], most: int) -> Iterator[list[Line]]:
-    group: list[Line] = []
-    length = 0
-    for line in lines:
-        if group and length + 1 + len(line.text) > most:
-            yield group
-            group = []
-        length = length + 1 + len(line.text) if group else len(line.text)
-        group.append(line)
-    if group:
-        yield group
 
 
 class Chunk:
@@ -51,7 +39,8 @@ class Chunk:
     name = "chunk"
 
     def load(self) -> None:
-        """Nothing to load."""
+        """Load the language classifier."""
+        language.load()
 
     def run(self, tasks: Sequence[Task]) -> Sequence[Answer]:
         """One answer a task."""
@@ -60,8 +49,8 @@ class Chunk:
     def _chunk(self, task: Task) -> Sequence[Outgoing]:
         page, plan = task.payload, PLANS[task.envelope.plan]
         assert isinstance(page, PageRead)
-        chunks = passages(page.lines, plan.options(self.name)["max_characters"])
-        chunked = PageChunked(width=page.width, height=page.height, chunks=chunks)
+        found = chunks(page, plan.options(self.name)["max_characters"])
+        chunked = PageChunked(width=page.width, height=page.height, chunks=found)
         digests = (plan.digest(self.name), "")
         spread = page_spread(task.envelope.job, task.envelope.part)
         return [follow(EMBED.name, task.envelope, self.name, chunked, digests=digests, spread=spread)]

@@ -1,36 +1,50 @@
-"""prepare: a document becomes page pictures."""
+"""prepare: a document becomes page pictures, or sections of text where it has none."""
 
+import io
 from collections.abc import Callable, Sequence
 
-from processors.decoding.decoder import Decoder, Picture
+from PIL import Image
+
+from processors.decoding.decoder import Decoder
 from processors.decoding.limits import Limits
+from processors.decoding.pages import PicturePage, TextPage
+from processors.engines.ports import Orienter
 from processors.steps.answers import answer_each
+from processors.steps.sections import section_read
+from processors.steps.text_layer import judge, runs_level, takes_layer, turned
+from processors.steps.upright import Upright, quarter_turned, upright
 from schemas.codec import follow, page_spread
-from schemas.documents import DocumentPrepared, JobSubmitted, PagePrepared
+from schemas.documents import DocumentPrepared, JobSubmitted, Line, PagePrepared, Payload, TextLayer, Times
 from schemas.envelope import Envelope
 from schemas.media import PNG, media_type
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
 from schemas.records import Outgoing
 from schemas.settings import Settings
-from schemas.topics import EVENTS, OCR
+from schemas.topics import CHUNK, EVENTS, OCR
 from schemas.work import Answer, Task
 
 
 class Prepare:
-    """`JobSubmitted` to one `PagePrepared` a page and one `DocumentPrepared`; pictures go to the blob store.
+    """`JobSubmitted` to one `DocumentPrepared` and a record for each page.
 
-    `on_death` is called for each decoding child that died.
+    A picture is set upright, stored without its metadata, and goes on as `PagePrepared`; a section of a document
+    without pictures has been read already, and goes on as `PageRead`. `on_death` is called for each decoding child that
+    died.
     """
 
     name = "prepare"
 
-    def __init__(self, blobs: BlobStore, settings: Settings, on_death: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, orienter: Orienter, blobs: BlobStore, settings: Settings, on_death: Callable[[], None] = lambda: None
+    ) -> None:
+        self._orienter = orienter
         self._blobs = blobs
         self._decoder = Decoder(Limits.of(settings), on_death)
 
     def load(self) -> None:
-        """Start the decoding child; raises `DependencyDown` when it does not come up."""
+        """Load the model and start the decoding child; raises `DependencyDown` when that does not come up."""
+        self._orienter.load()
         self._decoder.start()
 
     def run(self, tasks: Sequence[Task]) -> Sequence[Answer]:
@@ -43,19 +57,62 @@ class Prepare:
 
     def _prepare(self, task: Task) -> Sequence[Outgoing]:
         assert isinstance(task.payload, JobSubmitted)
-        envelope, plan = task.envelope, PLANS[task.envelope.plan]
-        digests = (plan.digest(self.name), "")
+        envelope, dpi = task.envelope, PLANS[task.envelope.plan].options(self.name)["dpi"]
         content = self._blobs.read(task.payload.source)
         media = media_type(content)
-        pictures = self._decoder.pages(content, media, plan.options(self.name)["dpi"])
-        pages = [self._put(envelope, picture, digests) for picture in pictures]
-        prepared = DocumentPrepared(pages=len(pages), media_type=media)
-        return [follow(EVENTS.name, envelope, self.name, prepared, digests=digests), *pages]
+        records: list[Outgoing] = []
+        pages = 0
+        for page in self._decoder.pages(content, media, dpi):
+            pages += 1
+            records += self._picture(envelope, page) if isinstance(page, PicturePage) else self._section(task, page)
+        prepared = DocumentPrepared(pages=pages, media_type=self._decoder.media_type)
+        return [self._follow(EVENTS.name, envelope, prepared, 0), *records]
 
-    def _put(self, envelope: Envelope, picture: Picture, digests: tuple[str, str]) -> Outgoing:
-        page = picture.number
-        key = f"{envelope.tenant}/{envelope.job}/pages/{envelope.run}/{page:05d}.png"
-        image = self._blobs.put(key, picture.png)
-        prepared = PagePrepared(image=image, width=picture.width, height=picture.height, media_type=PNG)
-        spread = page_spread(envelope.job, page)
-        return follow(OCR.name, envelope, self.name, prepared, part=page, digests=digests, spread=spread)
+    def _picture(self, envelope: Envelope, page: PicturePage) -> list[Outgoing]:
+        image = Image.frombytes(page.mode, (page.width, page.height), page.pixels)
+        layers = judge(page.layer, image)
+        stood = self._stood(image, layers)
+        key = f"{envelope.tenant}/{envelope.job}/pages/{envelope.run}/{page.number:05d}.png"
+        prepared = PagePrepared(
+            image=self._blobs.put(key, _png(stood.image)),
+            width=stood.image.width,
+            height=stood.image.height,
+            media_type=PNG,
+            turned=stood.turned,
+            skew=stood.skew,
+            layers=tuple(_moved(layer, stood, image) for layer in layers),
+        )
+        return [self._follow(OCR.name, envelope, prepared, page.number, spread=page_spread(envelope.job, page.number))]
+
+    def _stood(self, image: Image.Image, layers: Sequence[TextLayer]) -> Upright:
+        if not takes_layer(layers):
+            return upright(image, self._orienter)
+        level = all(runs_level(layer) for layer in layers if layer.verdict == "good")
+        degrees = 0 if level else self._orienter.turn(image).degrees
+        return Upright(quarter_turned(image, degrees), degrees, 0.0)
+
+    def _section(self, task: Task, section: TextPage) -> list[Outgoing]:
+        envelope, number = task.envelope, section.number
+        read = section_read(section, self._decoder.media_type, Times(queued=task.queued))
+        forward = self._follow(CHUNK.name, envelope, read, number, spread=page_spread(envelope.job, number))
+        return [forward, self._follow(EVENTS.name, envelope, read, number)]
+
+    def _follow(
+        self, topic: str, envelope: Envelope, payload: Payload, part: int, *, spread: int | None = None
+    ) -> Outgoing:
+        digests = (PLANS[envelope.plan].digest(self.name), self._orienter.stamp.digest)
+        return follow(topic, envelope, self.name, payload, part=part, digests=digests, spread=spread)
+
+
+def _moved(layer: TextLayer, stood: Upright, image: Image.Image) -> TextLayer:
+    """The layer as it lies on the picture that is kept; without boxes where that was levelled."""
+    if not stood.skew:
+        return turned(layer, stood.turned, image.width, image.height)
+    return TextLayer(verdict=layer.verdict, lines=tuple(Line(text=line.text, score=line.score) for line in layer.lines))
+
+
+def _png(image: Image.Image) -> bytes:
+    """The pixels and nothing else: what a camera or an author left in the file ends here."""
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    return file.getvalue()

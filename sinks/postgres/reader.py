@@ -1,5 +1,6 @@
 """The reading side, as role `headrace_api`: every transaction says first for which tenant it reads."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -8,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas import topics
-from schemas.documents import PageRead
-from schemas.jobs import Failure, JobResult, JobView, PageProgress, PageResult, SearchHit, fate, needs
+from schemas.documents import Claim, PageRead
+from schemas.jobs import Failure, JobResult, JobView, PageProgress, PageResult, SearchHit, fate, needs, picture_path
 from schemas.plans import DOCUMENT, PLANS
 from schemas.ports import Passage
 from sinks.postgres.engine import answers, connect, transaction
@@ -33,6 +34,10 @@ _RESULTS = text("""
     SELECT part, CAST(payload AS text) FROM results JOIN current_parts USING (job, part, run)
     WHERE job = :job AND kind = 'read' ORDER BY part
 """)
+_PICTURE = text("""
+    SELECT CAST(payload -> 'image' AS text) FROM results JOIN current_parts USING (job, part, run)
+    WHERE job = :job AND part = :page AND kind = 'read'
+""")
 
 # The tenant filter runs after the index: an iterative scan goes on until enough rows have passed it. The plan is made
 # for this tenant, as a small one is found faster by its own index.
@@ -41,8 +46,8 @@ _SCAN = text("""
         set_config('hnsw.scan_mem_multiplier', '4', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 """)
 _NEAREST = text("""
-    SELECT document_id, revision, job, page, chunk, text, box, image_width, image_height,
-        1 - (embedding <=> CAST(:vector AS vector)) AS score
+    SELECT document_id, revision, job, page, chunk, text, language, box, CAST(boxes AS text) AS boxes,
+        image_width, image_height,        1 - (embedding <=> CAST(:vector AS vector)) AS score
     FROM chunks
     WHERE tenant = :tenant AND (CAST(:document AS text) IS NULL OR document_id = :document)
     ORDER BY embedding <=> CAST(:vector AS vector) LIMIT :limit
@@ -92,9 +97,15 @@ class PostgresJobReader:
             document_sha256=row["source_sha256"] or "",
             revision=row["revision"],
             plan=row["plan"],
-            pages=[_page(part, payload) for part, payload in results],
+            pages=[_page(row["id"], part, payload) for part, payload in results],
             errors=errors,
         )
+
+    async def picture(self, tenant: str, job: str, page: int) -> Claim | None:
+        """The page's picture in its current run, or None where it has none (yet); raises `DependencyDown`."""
+        async with _reading(self._engine, tenant) as connection:
+            claim: str | None = await connection.scalar(_PICTURE, {"job": job, "page": page})
+        return None if claim is None or claim == "null" else Claim.model_validate_json(claim)
 
     async def projected_through(self) -> datetime | None:
         """The low-water time over all partitions of `headrace.jobs`, None while one was never read."""
@@ -127,7 +138,7 @@ class PgvectorSearch:
         async with _reading(self._engine, tenant) as connection:
             await connection.execute(_SCAN)
             rows = (await connection.execute(_NEAREST, asked)).mappings().all()
-        return [SearchHit.model_validate(dict(row)) for row in rows]
+        return [SearchHit.model_validate({**row, "boxes": json.loads(row["boxes"])}) for row in rows]
 
     async def close(self) -> None:
         """Close the pool."""
@@ -158,14 +169,18 @@ def _pages(known: Mapping[int, Sequence[str]], total: int | None, plan: str) -> 
     return [PageProgress(page=number, state=fate(known.get(number, ()), needed)) for number in numbers]
 
 
-def _page(number: int, payload: str) -> PageResult:
+def _page(job: str, number: int, payload: str) -> PageResult:
     read = PageRead.model_validate_json(payload)
     return PageResult(
         page=number,
         width=read.width,
         height=read.height,
+        origin=read.origin,
+        image=None if read.image is None else picture_path(job, number),
         text=read.text,
         lines=list(read.lines),
+        blocks=list(read.blocks),
+        layers=list(read.layers),
         engine=read.engine,
         times=read.times,
     )

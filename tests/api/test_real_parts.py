@@ -1,5 +1,6 @@
 """The API process as it is deployed, on a real log and a real database, and without either."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -20,9 +21,13 @@ from deploy.local import ports
 from producers import provisioning
 from schemas import topics
 from schemas.codec import decode
-from schemas.documents import JobSubmitted
+from schemas.documents import Claim, JobSubmitted, PageRead
+from schemas.failpoints import Failpoints
+from schemas.ids import JobIds
 from schemas.records import Partition, Record
 from sinks.blobs import open_blobs
+from sinks.projector import Projector
+from tests.sinks import events
 from tests.sinks.databases import Database, fresh
 
 ROOT = Path(__file__).parents[2]
@@ -132,10 +137,35 @@ def test_two_processes_accept_onto_one_log_and_know_each_others_ids(
     assert open_blobs((tmp_path / "blobs").as_uri()).read(payload.source) == PDF
 
 
+async def _read_page(database: str, job: str, picture: Claim) -> None:
+    projector = Projector(database, Failpoints("x", None))
+    page = PageRead(width=2, height=1, image=picture, lines=(), engine=events.STAMP)
+    await projector.write([events.prepared(job, 2), events.task(job, 1, page)])
+    await projector.close()
+
+
+def test_a_page_picture_is_sent_from_the_store_to_its_tenant_alone(
+    log: str, database: Database, tmp_path: Path
+) -> None:
+    job, png = JobIds({1: "secret"}).issue("demo"), b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
+    picture = open_blobs((tmp_path / "blobs").as_uri()).put(f"demo/{job}/pages/1/00001.png", png)
+    asyncio.run(_read_page(database.sink, job, picture))
+    with apis(tmp_path, log, database.api) as (url, _):
+        sent = ask("GET", f"{url}/v1/jobs/{job}/pages/1/image")
+        assert (sent.status_code, sent.content == png) == (200, True)
+        assert sent.headers["etag"] == f'"{picture.sha256}"'
+        assert ask("GET", f"{url}/v1/jobs/{job}/pages/2/image").json()["code"] == "not_ready"
+        assert ask("GET", f"{url}/v1/jobs/{job}/pages/3/image").json()["code"] == "not_found"
+        (tmp_path / "blobs" / picture.key).write_bytes(png[:-1] + b"x")
+        assert ask("GET", f"{url}/v1/jobs/{job}/pages/1/image").json()["code"] == "internal"
+        (tmp_path / "blobs" / picture.key).unlink()
+        assert ask("GET", f"{url}/v1/jobs/{job}/pages/1/image").json()["code"] == "gone"
+
+
 def test_refused_and_broken_uploads_leave_no_file(log: str, database: Database, tmp_path: Path) -> None:
     with apis(tmp_path, log, database.api) as (url, _):
         assert submit(url, b"").json()["code"] == "empty_input"
-        assert submit(url, b"GIF89a" + bytes(3_000_000)).json()["code"] == "unsupported_media_type"
+        assert submit(url, b"MZ\x90\x00" + bytes(3_000_000)).json()["code"] == "unsupported_media_type"
         assert submit(url, b"%PDF-" + bytes(105_000_000)).json()["code"] == "too_large"
         head = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n%PDF-'
         cut = httpx2.post(

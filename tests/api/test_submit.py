@@ -78,8 +78,9 @@ async def test_what_the_caller_leaves_out_is_made() -> None:
     ("body", "status", "code"),
     [
         (form(part("file", b"", "a.pdf")), 422, "empty_input"),
-        (form(part("file", b"GIF89a", "a.pdf")), 415, "unsupported_media_type"),
-        (form(part("file", b"x" * 2000 + PDF, "a.pdf")), 415, "unsupported_media_type"),
+        (form(part("file", b"MZ\x90\x00", "a.pdf")), 415, "unsupported_media_type"),
+        (form(part("file", b"\x00" * 2000 + PDF, "a.pdf")), 415, "unsupported_media_type"),
+        (form(part("file", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.png")), 415, "unsupported_media_type"),
         (form(part("lane", b"bulk")), 422, "invalid_request"),
         (form(part("file", PDF, "a"), part("file", PDF, "b")), 422, "invalid_request"),
         (form(part("file", PDF, "a"), part("colour", b"red")), 422, "invalid_request"),

@@ -111,7 +111,7 @@ def test_submit_wait_gives_up_after_its_timeout_and_still_tells_the_id(url: str,
 
 def test_a_refused_file_does_not_stop_the_others(url: str, world: World, document: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.pdf"
-    bad.write_bytes(b"GIF89a")
+    bad.write_bytes(b"MZ\x90\x00")
     result = run("submit", bad, document, "--url", url)
     assert result.exit_code == Exit.FAILED
     assert len(world.publisher.published) == 1
@@ -223,6 +223,18 @@ def test_search_prints_tab_separated_lines_into_a_pipe_and_no_control_characters
     assert result.stdout == "0.912\tinv\t2\t1,2,30,40 of 100x200\tTotal  [31m99\n"
     hits = json.loads(run("search", "total", "--json", "--url", url).stdout)["hits"]
     assert (hits[0]["page"], hits[0]["image_width"]) == (2, 100)
+
+
+def test_a_passage_of_a_document_without_pictures_has_no_box(url: str, world: World) -> None:
+    world.search.hits["demo"] = [
+        SearchHit(
+            document_id="mail", revision=1, job="j", page=1, chunk=0, text="Dear all", language="en", box=None,
+            image_width=None, image_height=None, score=0.5,
+        )
+    ]  # fmt: skip
+    assert run("search", "all", "--url", url).stdout == "0.500\tmail\t1\tno box\tDear all\n"
+    [hit] = json.loads(run("search", "all", "--json", "--url", url).stdout)["hits"]
+    assert (hit["box"], hit["boxes"], hit["language"], hit["image_width"]) == (None, [], "en", None)
 
 
 def test_search_that_finds_nothing_says_so_beside_the_data(url: str) -> None:

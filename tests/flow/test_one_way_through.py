@@ -152,7 +152,11 @@ def _letter(tmp_path: Path) -> bytes:
 
 REFUSED: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
     "empty": (lambda _: b"", 422, "empty_input"),
-    "mislabelled": (lambda _: b"just words that claim to be a picture" * 9, 415, "unsupported_media_type"),
+    "mislabelled": (
+        lambda _: b"\x7fELF\x02\x01\x01 a program that claims to be a picture" * 9,
+        415,
+        "unsupported_media_type",
+    ),
     "oversized": (lambda pdf: pdf + b"\0" * 3_000_000, 413, "too_large"),
 }
 

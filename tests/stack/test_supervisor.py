@@ -22,7 +22,7 @@ def test_a_later_phase_starts_only_when_the_earlier_one_works(tmp_path: Path) ->
         stack.ready()
         order = [(event["slot"], event["event"]) for event in stack.events()]
         assert order.index(("first", "ready")) < order.index(("second", "start"))
-        assert "ready" in stack.said.splitlines()
+        until(lambda: "ready" in stack.said.splitlines())  # said after it is written down
 
 
 def test_sigterm_leaves_no_child_and_no_mark(tmp_path: Path) -> None:

@@ -39,3 +39,11 @@ def test_an_end_in_the_middle_of_a_message_is_an_end() -> None:
         ours.close()
         with pytest.raises(EOFError):
             receive(theirs, most=0)
+
+
+def test_a_header_nested_too_deep_is_malformed() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(struct.pack(">II", 4000, 0) + b"[" * 4000)
+        with pytest.raises(ValueError, match="deep"):
+            receive(theirs, most=0)

@@ -1,23 +1,20 @@
 """The real reader on pages whose text is known."""
 
-import io
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from deploy.local.samples import invoice, letters
-from processors.decoding.decoder import Decoder, Picture
-from processors.decoding.limits import Limits
-from processors.engines.factory import reader
+from deploy.local.samples import invoice, letters, photograph
+from processors.engines.factory import orienter, reader
 from processors.engines.ports import Reader
-from processors.steps.reading_order import ordered_lines
+from processors.steps.upright import upright
 from schemas.errors import DecodeFailed
 from schemas.settings import Settings
+from tests.unit.engines import drawings
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +25,9 @@ def real() -> Reader:
     return made
 
 
-@pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    """A decoder."""
-    made = Decoder(Limits.of(Settings()))
-    yield made
-    made.close()
-
-
-def read(real: Reader, page: Picture) -> list[str]:
-    return [line.text for line in ordered_lines(real.read(page.png, page.width, page.height), page.width, page.height)]
-
-
-def png(width: int, height: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("L", (width, height), 255).save(file, "PNG")
-    return file.getvalue()
+def read(real: Reader, page: Image.Image) -> list[str]:
+    """Texts from top to bottom: enough of an order for lines of full width."""
+    return [found.text for found in sorted(real.read(page), key=lambda found: min(y for _, y in found.points))]
 
 
 def share_found(truth: list[str], lines: list[str]) -> float:
@@ -51,36 +35,49 @@ def share_found(truth: list[str], lines: list[str]) -> float:
     return (wanted & got).total() / wanted.total()
 
 
-def test_a_scanned_invoice_is_read_nearly_whole(real: Reader, decoder: Decoder, tmp_path: Path) -> None:
+def test_a_scanned_invoice_is_read_nearly_whole(real: Reader, tmp_path: Path) -> None:
     truth = invoice(tmp_path / "invoice.pdf", pages=1, seed=3)
-    (page,) = decoder.pages((tmp_path / "invoice.pdf").read_bytes(), "application/pdf", 150)
+    page = drawings.rendered(tmp_path / "invoice.pdf")
     assert share_found(truth[0], read(real, page)) >= 0.95
 
 
-def test_a_clean_letter_is_read_whole_and_in_order(real: Reader, decoder: Decoder, tmp_path: Path) -> None:
+def test_a_clean_letter_is_read_whole(real: Reader, tmp_path: Path) -> None:
     truth = letters(tmp_path / "letter.pdf", 1)
-    (page,) = decoder.pages((tmp_path / "letter.pdf").read_bytes(), "application/pdf", 150)
-    assert read(real, page) == truth[0]
+    assert read(real, drawings.rendered(tmp_path / "letter.pdf")) == truth[0]
+
+
+def test_a_grey_picture_is_read_like_the_same_in_colour(real: Reader) -> None:
+    page = drawings.lines(drawings.sentences(3, 6))
+    before = page.tobytes()
+    assert real.read(page.convert("RGB")) == real.read(page) != []
+    assert page.tobytes() == before
+
+
+def test_a_sideways_photograph_is_read_once_it_stands_upright(real: Reader, tmp_path: Path) -> None:
+    truth = photograph(tmp_path / "photo.jpg")
+    with Image.open(tmp_path / "photo.jpg") as photo:
+        page = upright(photo, orienter(Settings(engines="real"))).image
+    assert share_found(truth, read(real, page)) >= 0.98
+
+
+def test_red_and_blue_are_not_taken_for_each_other(real: Reader) -> None:
+    line = Image.new("RGB", (600, 80), (60, 60, 255))
+    ImageDraw.Draw(line).text((20, 20), "The pump was stopped", font=ImageFont.load_default(34), fill=(255, 255, 0))
+    assert [found.text for found in real.read(line)] == ["The pump was stopped"]
 
 
 def test_a_blank_page_has_no_lines(real: Reader) -> None:
-    assert real.read(png(600, 800), 600, 800) == []
+    assert real.read(drawings.blank(600, 800)) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(8000, 5), (1, 20_000)])
 def test_a_page_too_narrow_for_text_is_the_inputs_fault(real: Reader, width: int, height: int) -> None:
     with pytest.raises(DecodeFailed, match="too narrow"):
-        real.read(png(width, height), width, height)
+        real.read(drawings.blank(width, height))
 
 
 def test_the_smallest_picture_has_no_lines(real: Reader) -> None:
-    assert real.read(png(1, 1), 1, 1) == []
-
-
-def test_bytes_that_are_no_picture_are_refused(real: Reader) -> None:
-    for content in (b"", b"\x89PNG\r\n\x1a\nnothing"):
-        with pytest.raises(DecodeFailed):
-            real.read(content, 10, 10)
+    assert real.read(drawings.blank(1, 1)) == []
 
 
 def test_the_stamp_names_engine_and_weights(real: Reader) -> None:

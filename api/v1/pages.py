@@ -1,0 +1,83 @@
+"""The pictures of a job's pages, as the pipeline made them upright: never a byte of what the caller sent."""
+
+import asyncio
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from api.auth import Tenant
+from api.errors import InvalidRequest, declare
+from api.parts import Parts, PartsOf
+from api.v1.jobs import view_of
+from schemas.documents import Claim
+from schemas.errors import (
+    BlobMissing,
+    Conflict,
+    DecodeFailed,
+    DependencyDown,
+    Gone,
+    HeadraceError,
+    NotFound,
+    Unauthorized,
+)
+from schemas.jobs import TERMINAL
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ENTITY_TAG = re.compile(r'"([^"]*)"|(\*)')
+# A redrive may replace the picture under the same path, so a cached one is asked for again, by its ETag.
+_CACHE = "private, no-cache"
+
+
+@router.get(
+    "/{job}/pages/{page}/image",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}}},
+        304: {"description": "The picture is the one that `If-None-Match` names."},
+        **declare(Unauthorized, NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
+    },
+)
+async def page_image(
+    request: Request, job: str, page: Annotated[int, Path(ge=1, le=1_000_000)], tenant: Tenant, parts: PartsOf
+) -> Response:
+    """The upright picture that a page's boxes are drawn on; 404 where the page has none, 409 until it was read."""
+    issued = parts.ids.check(job, tenant)
+    claim = await parts.jobs.picture(tenant, job, page)
+    if claim is None:
+        view = await view_of(job, tenant, parts, issued)
+        known = {progress.page: progress.state for progress in view.pages}
+        counted = view.pages_total is not None
+        if view.state not in TERMINAL and known.get(page, "none" if counted else "queued") == "queued":
+            raise Conflict("the page has not been read yet", retry_after=1)
+        # Again, after its state was read: the page may have been read between the two.
+        claim = await parts.jobs.picture(tenant, job, page)
+    if claim is None:
+        raise NotFound("the page has no picture")
+    headers = {"ETag": f'"{claim.sha256}"', "Cache-Control": _CACHE}
+    if _known(request.headers.get("if-none-match", ""), claim.sha256):
+        return Response(status_code=304, headers=headers)
+    content = await _picture(parts, claim, f"{tenant}/{job}/pages/")
+    headers["Content-Disposition"] = f'attachment; filename="page-{page}.png"'
+    return Response(content, headers=headers, media_type="image/png")
+
+
+async def _picture(parts: Parts, claim: Claim, folder: str) -> bytes:
+    """The PNG of a claim, checked whole before its first byte is sent."""
+    if not claim.key.startswith(folder):
+        raise HeadraceError("the page's picture is not where pictures lie")
+    try:
+        content = await asyncio.to_thread(parts.blobs.read, claim)
+    except BlobMissing as error:
+        raise Gone("the page's picture is no longer kept") from error
+    except DecodeFailed as error:  # of a caller's input elsewhere; here it is our own store's fault
+        raise HeadraceError("the page's picture is damaged") from error
+    if not content.startswith(_PNG):
+        raise HeadraceError("the page's picture is no PNG")
+    return content
+
+
+def _known(if_none_match: str, sha256: str) -> bool:
+    """Whether the header names the picture; weak tags count, as RFC 9110 compares them here."""
+    return any(tag == sha256 or star for tag, star in _ENTITY_TAG.findall(if_none_match))

@@ -1,0 +1,1 @@
+"""How well the product reads: pages with known truth through its own steps, scored."""
