@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from processors.steps.boxes import shared_across, union
+from processors.steps.boxes import height, shared_across, shared_down, union
 from processors.steps.tables import cells
 from schemas.documents import Block, Box, Line, PageRead
 
@@ -83,7 +83,7 @@ def _begins(block: Block, before: Block) -> bool:
     if block.kind == "heading" and before.kind != "heading":
         return True
     if block.box and before.box and _in_other_column(block.box, before.box):
-        return True
+        return before.kind != "heading" or not _in_its_row(block.box, before.box)
     if before.kind == "heading" or "caption" in (block.kind, before.kind):
         return not {block.kind, before.kind} & {*_LARGE, "heading"}
     return block.kind in _LARGE or before.kind in _LARGE
@@ -91,6 +91,11 @@ def _begins(block: Block, before: Block) -> bool:
 
 def _in_other_column(box: Box, before: Box) -> bool:
     return shared_across(box, before) <= 0 and box[1] < before[3]
+
+
+def _in_its_row(box: Box, heading: Box) -> bool:
+    """Whether a box is what stands beside a heading, as an amount beside `Total`: about as high, at the same height."""
+    return height(box) <= 2 * height(heading) and shared_down(box, heading) >= height(heading) / 2
 
 
 def _only_headings(group: Iterable[Piece], blocks: Sequence[Block]) -> bool:

@@ -109,6 +109,11 @@ def test_no_passage_spans_two_columns() -> None:
     assert made == ["\n".join(found.text for found in side) for side in (left, right)]
 
 
+def test_a_heading_stays_with_what_stands_in_its_row() -> None:
+    total, amount = [line("Page total", 100, 900, 150)], [line("EUR 128.40", 900, 902, 150)]
+    assert cut(blocks_of(("heading", total), ("text", amount))) == ["Page total\nEUR 128.40"]
+
+
 def test_a_date_to_the_right_and_below_is_in_no_other_column() -> None:
     page = blocks_of(("text", column("address", 100, 100, 3, 300)), ("text", [line("3 May 2026", 900, 300, 120)]))
     assert len(cut(page)) == 1
