@@ -3,8 +3,10 @@
 pdfium is built without JavaScript; launch actions, links and embedded files are never followed.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pypdfium2
@@ -19,6 +21,8 @@ from processors.decoding.structure import too_many
 from schemas.errors import DecodeFailed, Encrypted, Truncated
 
 _POINTS_PER_INCH = 72
+_A4_POINTS = 842
+_SCAN_AMONG = 50  # objects: a scan is drawn before the text that is written over it
 _DRAWN_ANNOTATIONS = frozenset({pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP})
 
 
@@ -68,8 +72,8 @@ def _pages(
 
 
 def _page(document: pypdfium2.PdfDocument, index: int, dpi: int, limits: Limits) -> tuple[Image.Image, list[LayerLine]]:
-    scale = dpi / _POINTS_PER_INCH
     page: Any = document[index]  # its annotations say that a scale is an int
+    scale = _resolution(page, dpi) / _POINTS_PER_INCH
     width, height = (math.ceil(side * scale) for side in page.get_size())
     check_size(width, height, limits)
     bitmap = page.render(scale=scale, rev_byteorder=True)
@@ -82,6 +86,22 @@ def _page(document: pypdfium2.PdfDocument, index: int, dpi: int, limits: Limits)
     lines = layer_lines(page, width, height)
     page.close()
     return picture, lines
+
+
+def _resolution(page: Any, dpi: int) -> float:
+    """The dpi to render at: more than `dpi` for a small page that is a finer scan, up to that scan's own.
+
+    Such a page would lose what its scanner saw. It gets at most the pixels down its longer side that A4 has at `dpi`.
+    """
+    across, down = page.get_size()
+    finest = float(dpi)
+    for item in islice(page.get_objects(max_depth=1), _SCAN_AMONG):
+        if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+            with contextlib.suppress(pypdfium2.PdfiumError):  # one that cannot tell its size says nothing of the page
+                left, bottom, right, top = item.get_bounds()
+                if 2 * (right - left) * (top - bottom) > across * down:
+                    finest = max(finest, item.get_px_size()[0] * _POINTS_PER_INCH / (right - left))
+    return min(finest, max(1.0, _A4_POINTS / max(across, down)) * dpi)
 
 
 def _has_text_outside(page: Any) -> bool:

@@ -23,8 +23,8 @@ DPI = 144  # two pixels a point
 INK = 128
 
 
-def opened(content: bytes, limits: Limits = LIMITS) -> list[tuple[Image.Image, list[LayerLine]]]:
-    count, pages = open_pdf(content, DPI, limits)
+def opened(content: bytes, limits: Limits = LIMITS, dpi: int = DPI) -> list[tuple[Image.Image, list[LayerLine]]]:
+    count, pages = open_pdf(content, dpi, limits)
     found = list(pages)
     assert len(found) == count
     return found
@@ -72,6 +72,20 @@ def test_boxes_fit_the_picture_however_the_page_is_turned_and_cropped(turn: int,
     assert sorted(texts(lines)) == ["No cracks were seen.", "Weir report"]
     assert (picture.width > picture.height) == (turn in {0, 180})
     assert_boxes_are_round_the_ink(picture, lines)
+
+
+@pytest.mark.parametrize(
+    ("size", "dpi", "rendered"),
+    [((600, 400), 300, (600, 400)), ((2480, 3508), 300, (1240, 1754)), ((300, 200), 72, (625, 417))],
+    ids=["a small page, as its scanner saw it", "a large page as ever", "a coarse scan as ever"],
+)
+def test_a_small_page_is_rendered_as_finely_as_it_was_scanned(
+    size: tuple[int, int], dpi: int, rendered: tuple[int, int]
+) -> None:
+    file = io.BytesIO()
+    Image.new("L", size, 255).save(file, "PDF", resolution=dpi)
+    ((picture, _),) = opened(file.getvalue(), dpi=150)
+    assert all(abs(side - asked) <= 1 for side, asked in zip(picture.size, rendered, strict=True))
 
 
 def test_text_that_is_not_to_be_drawn_says_so() -> None:
