@@ -101,7 +101,8 @@ def _resolution(page: Any, dpi: int) -> float:
                 left, bottom, right, top = item.get_bounds()
                 if 2 * (right - left) * (top - bottom) > across * down:
                     finest = max(finest, item.get_px_size()[0] * _POINTS_PER_INCH / (right - left))
-    return min(finest, max(1.0, _A4_POINTS / max(across, down)) * dpi)
+    most: float = dpi * max(1.0, _A4_POINTS / max(across, down))
+    return min(finest, most)
 
 
 def _has_text_outside(page: Any) -> bool:
