@@ -48,13 +48,14 @@ _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 _OTHER_BRANDS = frozenset({b"avif", b"avis"})  # they share mif1 and msf1 with HEIC
 _OOXML_FIRST = ("[content_types].xml", "_rels/", "docprops/", "word/", "ppt/", "xl/", "customxml/")
-_BOMS = (
+BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+"""Marks that a text may begin with, and the encoding that each tells."""
 _COMMENTS = re.compile(r"(?:\s+|<!--.*?-->)*", re.DOTALL)
 _HTML_BEGINS = re.compile(
     r"<(?:!doctype\s+html|html|head|body|title|meta|style|script|iframe|table|div|span|font|h1|br|b|a|p)[\s/>]", re.I
@@ -111,7 +112,7 @@ def _zip(head: bytes) -> str | None:
 
 
 def _text(head: bytes, *, whole: bool) -> str | None:
-    mark, encoding = next((bom for bom in _BOMS if head.startswith(bom[0])), (b"", "utf-8"))
+    mark, encoding = next((bom for bom in BOMS if head.startswith(bom[0])), (b"", "utf-8"))
     if not mark and _email(head, whole=whole):
         return EMAIL  # before what follows: its body may be in any encoding
     begin = head[len(mark) :].decode(encoding if mark else "latin-1", "replace")

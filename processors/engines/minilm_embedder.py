@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from processors.engines.onnx_session import onnx_session
 from processors.engines.weights import weights_digest
 from schemas.documents import EngineStamp
 
@@ -38,7 +39,6 @@ class MiniLmEmbedder:
         """Load graph and tokenizer (about 0.2 s); raises `ModelMissing` with what to do."""
         if self._session is not None:
             return
-        import onnxruntime
         from tokenizers import Tokenizer
 
         graph, words = self._folder / "minilm.onnx", self._folder / "tokenizer.json"
@@ -49,11 +49,7 @@ class MiniLmEmbedder:
         self._tokenizer = Tokenizer.from_file(str(words))
         self._tokenizer.enable_truncation(self._max_tokens)  # the file itself says 128, and pads all to 128
         self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 a token of text, not a secret
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self._session = onnx_session(graph)
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector a text, in order."""

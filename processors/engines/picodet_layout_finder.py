@@ -1,15 +1,13 @@
 """Layout finder on PP-PicoDet (CDLA: scientific pages, ten classes) and ONNX Runtime."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
 
-from processors.engines.onnx_session import onnx_session
+from processors.engines.onnx_session import PictureModel
 from processors.engines.ports import Region
-from processors.engines.weights import weights_digest
-from schemas.documents import BlockKind, EngineStamp
+from schemas.documents import BlockKind
 
 _GRAPH = "layout_cdla.onnx"
 _WIDTH, _HEIGHT = 608, 800  # pixels of the graph's input, whatever the page's shape
@@ -27,33 +25,11 @@ _KINDS: tuple[BlockKind, ...] = (
 """The classes in the graph's order: text, title, figure, its caption, table, its caption, header, footer, and so on."""
 
 
-class PicoDetLayoutFinder:
+class PicoDetLayoutFinder(PictureModel):
     """Finds the regions of one page on one thread."""
 
     def __init__(self, folder: Path) -> None:
-        self._graph = folder / _GRAPH
-        self._session: Any = None
-        self._stamp: EngineStamp | None = None
-
-    @property
-    def stamp(self) -> EngineStamp:
-        """The model, ONNX Runtime's release, and a digest of the graph."""
-        self.load()
-        assert self._stamp is not None
-        return self._stamp
-
-    def load(self) -> None:
-        """Load the graph (about 0.1 s); raises `ModelMissing` with what to do."""
-        if self._session is not None:
-            return
-        import cv2
-
-        cv2.setNumThreads(1)  # before OpenCV's first call: it keeps the pool that it starts with
-        self._stamp = EngineStamp(
-            name="picodet-onnxruntime", model="PP-PicoDet CDLA", version=version("onnxruntime"),
-            digest=weights_digest((self._graph,)),
-        )  # fmt: skip
-        self._session = onnx_session(self._graph)
+        super().__init__(folder / _GRAPH, "picodet-onnxruntime", "PP-PicoDet CDLA")
 
     def regions(self, image: Image) -> list[Region]:
         """Regions by falling score, none for a blank page; of two that are nearly one, the surer is kept."""

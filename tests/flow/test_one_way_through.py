@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx2
@@ -20,6 +19,7 @@ from deploy.local.session import Session
 from schemas.control import ControlEntry
 from schemas.ids import JobIds
 from schemas.topics import CONTROL, GROUPS
+from tests.flow.jobs import ended, submit
 from tests.flow.stops import stopped
 from tests.support import until
 from tests.unit.decoding.documents import ENCRYPTED, huge_png
@@ -33,30 +33,15 @@ def _png(color: int = 200) -> bytes:
     return file.getvalue()
 
 
-def _submit(client: httpx2.Client, content: bytes, **fields: str) -> httpx2.Response:
-    return client.post("/v1/jobs", files={"file": ("page.png", content)}, data=fields)
-
-
-def _ended(client: httpx2.Client, job: str, seconds: float = 40) -> dict[str, Any]:
-    view: dict[str, Any] = {}
-
-    def ended() -> bool:
-        view.update(client.get(f"/v1/jobs/{job}").json())
-        return view["state"] not in ("queued", "running")
-
-    until(ended, seconds, f"{job} to end")
-    return view
-
-
 def test_a_document_goes_from_http_to_search_and_stays_its_tenants(
     stack: Session, client: httpx2.Client, tmp_path: Path
 ) -> None:
     letters(tmp_path / "four.pdf", 4)
-    accepted = _submit(client, (tmp_path / "four.pdf").read_bytes(), document_id="letter-7")
+    accepted = submit(client, (tmp_path / "four.pdf").read_bytes(), document_id="letter-7")
     assert accepted.status_code == 202
     job = accepted.json()["id"]
     assert accepted.headers["location"] == f"/v1/jobs/{job}"
-    view = _ended(client, job)
+    view = ended(client, job)
     assert (view["state"], view["pages_done"], view["document_id"]) == ("succeeded", 4, "letter-7")
     pages = client.get(f"/v1/jobs/{job}/result").json()["pages"]
     assert [page["page"] for page in pages] == [1, 2, 3, 4]
@@ -91,13 +76,13 @@ def test_two_api_processes_never_disagree_over_500_submissions(stack: Session, c
     with stopped(stack.pids()["projector-1"]):
         for number in range(500):
             here, there = (first, second) if number % 2 else (second, first)
-            answer = _submit(here, _png(number % 250))
+            answer = submit(here, _png(number % 250))
             assert answer.status_code == 202
             jobs.append(answer.json()["id"])
             seen = there.get(f"/v1/jobs/{jobs[-1]}")
             assert (seen.status_code, seen.json()["state"]) == (200, "queued")
     for job in (jobs[0], jobs[250], jobs[-1]):
-        assert _ended(client, job, 300)["state"] == "succeeded"
+        assert ended(client, job, 300)["state"] == "succeeded"
     for client_of_one in (first, second):
         assert {client_of_one.get(f"/v1/jobs/{job}").status_code for job in jobs} == {200}
     until(lambda: all(first.get(f"/v1/jobs/{job}").json()["state"] == "succeeded" for job in jobs), 300, "all to end")
@@ -119,7 +104,7 @@ def test_forged_foreign_and_forgotten_ids(stack: Session, client: httpx2.Client)
 
 def test_kafka_down_is_503_and_nothing_is_accepted(stack: Session, client: httpx2.Client) -> None:
     with stopped(stack.pids()["kafka"]):
-        answer = _submit(client, _png())
+        answer = submit(client, _png())
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.json()["code"] == "log_unavailable"
@@ -127,14 +112,14 @@ def test_kafka_down_is_503_and_nothing_is_accepted(stack: Session, client: httpx
         assert ready.status_code == 503
         assert ready.json()["parts"]["kafka"]["state"] == "failed"
         assert client.get("/livez").status_code == 200
-    until(lambda: _submit(client, _png()).status_code == 202, 60, "accepting again")
+    until(lambda: submit(client, _png()).status_code == 202, 60, "accepting again")
 
 
 def test_postgresql_down_is_still_202_and_is_caught_up_with(stack: Session, client: httpx2.Client) -> None:
     jobs = []
     with stopped(stack.pids()["postgres"]):
         for number in range(5):
-            answer = _submit(client, _png(number))
+            answer = submit(client, _png(number))
             assert answer.status_code == 202
             jobs.append(answer.json()["id"])
         ready = client.get("/readyz")
@@ -142,7 +127,7 @@ def test_postgresql_down_is_still_202_and_is_caught_up_with(stack: Session, clie
         asked = client.get(f"/v1/jobs/{jobs[0]}")
         assert asked.status_code == 503
         assert asked.headers["retry-after"]
-    assert {_ended(client, job, 90)["state"] for job in jobs} == {"succeeded"}
+    assert {ended(client, job, 90)["state"] for job in jobs} == {"succeeded"}
 
 
 def _letter(tmp_path: Path) -> bytes:
@@ -164,7 +149,7 @@ REFUSED: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_can_be_seen_at_the_door_is_refused_there(client: httpx2.Client, tmp_path: Path, case: str) -> None:
     spoil, status, code = REFUSED[case]
-    answer = _submit(client, spoil(_letter(tmp_path)))
+    answer = submit(client, spoil(_letter(tmp_path)))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -179,11 +164,11 @@ def test_bad_documents_fail_with_a_code_and_harm_neither_worker_nor_neighbour(
         "too_many_pixels": [huge_png(50_000)],
         "encrypted_document": [ENCRYPTED],
     }
-    jobs = [(code, _submit(client, content).json()["id"]) for code, contents in cases.items() for content in contents]
-    neighbour = _submit(client, good).json()["id"]
-    assert _ended(client, neighbour)["state"] == "succeeded"
+    jobs = [(code, submit(client, content).json()["id"]) for code, contents in cases.items() for content in contents]
+    neighbour = submit(client, good).json()["id"]
+    assert ended(client, neighbour)["state"] == "succeeded"
     for code, job in jobs:
-        view = _ended(client, job)
+        view = ended(client, job)
         assert (view["state"], [error["code"] for error in view["errors"]]) == ("failed", [code])
     assert stack.pids() == before, "a worker died"
 
@@ -191,11 +176,11 @@ def test_bad_documents_fail_with_a_code_and_harm_neither_worker_nor_neighbour(
 def test_a_control_record_cancels_a_job(stack: Session, client: httpx2.Client, tmp_path: Path) -> None:
     keys_before = stack.pids()
     with stopped(stack.pids()["prepare-1"]):
-        job = _submit(client, _letter(tmp_path)).json()["id"]
+        job = submit(client, _letter(tmp_path)).json()["id"]
         producer = Producer({"bootstrap.servers": stack.kafka})
         producer.produce(CONTROL.name, ControlEntry(action="cancel").model_dump_json(), job)
         assert producer.flush(10) == 0
-    assert _ended(client, job)["state"] == "cancelled"
+    assert ended(client, job)["state"] == "cancelled"
     assert stack.pids() == keys_before
 
 

@@ -7,14 +7,8 @@ from collections.abc import Iterator
 
 from processors.decoding.pages import TextBlock
 from schemas.errors import DecodeFailed
+from schemas.media import BOMS
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _UNLIKELY = {"utf-16", "utf-32", "idna", "punycode"}  # without a mark the first two are not meant, the others are slow
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -56,7 +50,7 @@ def table_block(rows: list[list[str]]) -> Iterator[TextBlock]:
 
 def bom(content: bytes) -> tuple[bytes, str] | None:
     """The byte order mark that `content` begins with, and its encoding."""
-    return next((mark for mark in _BOMS if content.startswith(mark[0])), None)
+    return next((mark for mark in BOMS if content.startswith(mark[0])), None)
 
 
 def decoded(content: bytes, *charsets: str) -> str:

@@ -129,6 +129,15 @@ def test_what_is_no_id_is_not_found(job: str) -> None:
         IDS.check(job, "demo")
 
 
+def test_an_id_has_one_spelling() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    for _ in range(20):
+        job = IDS.issue("demo")
+        same_bytes = job[:-1] + letters[letters.index(job[-1]) ^ 1]  # differs in the one bit that no byte takes
+        with pytest.raises(NotFound):
+            IDS.check(same_bytes, "demo")
+
+
 def test_a_foreign_id_and_one_of_a_retired_key_are_not_found() -> None:
     with pytest.raises(NotFound):
         IDS.check(IDS.issue("demo"), "other")
