@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from processors.engines.lazy_engine import LazyEngine
 from processors.engines.onnx_session import onnx_session
 from processors.engines.weights import weights_digest
 from schemas.documents import EngineStamp
@@ -12,7 +13,7 @@ from schemas.documents import EngineStamp
 _BATCH = 8  # texts of about one length; larger batches only add padding
 
 
-class MiniLmEmbedder:
+class MiniLmEmbedder(LazyEngine):
     """384-dimensional sentence vectors on one thread; `max_tokens` of each text count, the rest is cut off."""
 
     def __init__(self, folder: Path, max_tokens: int) -> None:
@@ -20,14 +21,6 @@ class MiniLmEmbedder:
         self._max_tokens = max_tokens
         self._session: Any = None
         self._tokenizer: Any = None
-        self._stamp: EngineStamp | None = None
-
-    @property
-    def stamp(self) -> EngineStamp:
-        """The model, ONNX Runtime's release, and a digest of graph and tokenizer."""
-        self.load()
-        assert self._stamp is not None
-        return self._stamp
 
     @property
     def dimensions(self) -> int:
@@ -35,21 +28,18 @@ class MiniLmEmbedder:
         self.load()
         return int(self._session.get_outputs()[0].shape[1])
 
-    def load(self) -> None:
-        """Load graph and tokenizer (about 0.2 s); raises `ModelMissing` with what to do."""
-        if self._session is not None:
-            return
+    def _open(self) -> EngineStamp:
         from tokenizers import Tokenizer
 
         graph, words = self._folder / "minilm.onnx", self._folder / "tokenizer.json"
         digest = weights_digest((graph, words))
-        self._stamp = EngineStamp(
-            name="minilm-onnxruntime", model="all-MiniLM-L6-v2", version=version("onnxruntime"), digest=digest
-        )
         self._tokenizer = Tokenizer.from_file(str(words))
         self._tokenizer.enable_truncation(self._max_tokens)  # the file itself says 128, and pads all to 128
         self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 a token of text, not a secret
         self._session = onnx_session(graph)
+        return EngineStamp(
+            name="minilm-onnxruntime", model="all-MiniLM-L6-v2", version=version("onnxruntime"), digest=digest
+        )
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector a text, in order."""

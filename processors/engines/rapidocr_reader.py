@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from processors.engines.lazy_engine import LazyEngine
 from processors.engines.ports import Found
 from processors.engines.weights import weights_digest
 from schemas.documents import EngineStamp
@@ -15,7 +16,7 @@ _DETECTOR = "PP-OCRv6_det_small.onnx"
 _RECOGNISER = "PP-OCRv6_rec_small.onnx"
 
 
-class RapidOcrReader:
+class RapidOcrReader(LazyEngine):
     """Reads pages on one thread (scale by processes: two of one thread read more than one of two).
 
     `det_limit_side`: longest side in pixels that lines are searched at; `rec_batch`: lines recognised together;
@@ -34,19 +35,9 @@ class RapidOcrReader:
             "EngineConfig.onnxruntime.enable_cpu_mem_arena": False,
         }
         self._engine: Any = None
-        self._stamp: EngineStamp | None = None
 
-    @property
-    def stamp(self) -> EngineStamp:
-        """RapidOCR's release, and a digest of both weights files."""
-        self.load()
-        assert self._stamp is not None
-        return self._stamp
-
-    def load(self) -> None:
-        """Load both models and read one drawn line, so that the first page finds everything warm (about 1 s)."""
-        if self._engine is not None:
-            return
+    def _open(self) -> EngineStamp:
+        """Load both models and read one drawn line, so that the first page finds everything warm."""
         import cv2
         import numpy
         import rapidocr
@@ -60,8 +51,8 @@ class RapidOcrReader:
         engine = rapidocr.RapidOCR(params={**self._options, **paths})
         line = numpy.full((64, 256, 3), 255, numpy.uint8)
         engine(cv2.putText(line, "Headrace", (10, 45), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3))
-        self._stamp = EngineStamp(name="rapidocr", model="PP-OCRv6 small", version=version("rapidocr"), digest=digest)
         self._engine = engine
+        return EngineStamp(name="rapidocr", model="PP-OCRv6 small", version=version("rapidocr"), digest=digest)
 
     def read(self, image: Image) -> list[Found]:
         """The lines of one page; raises `DecodeFailed` for a picture that is too narrow to be read."""

@@ -40,6 +40,13 @@ def share_inside(box: Box, outer: Box) -> float:
     return across * down
 
 
+def clipped(box: Box, page_width: int, page_height: int) -> Box:
+    """What of the box lies on a page of that size."""
+    left, right = (min(max(x, 0.0), float(page_width)) for x in (box[0], box[2]))
+    top, bottom = (min(max(y, 0.0), float(page_height)) for y in (box[1], box[3]))
+    return (left, top, right, bottom)
+
+
 def mirrored(box: Box, page: float) -> Box:
     """The box as a page of `page` pixels across shows it in a mirror: right to left becomes left to right."""
     return (page - box[2], box[1], page - box[0], box[3])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from processors.engines.ports import Found, Region
+from processors.steps.boxes import clipped
 from schemas.documents import Box, Line
 from schemas.errors import ModelOutputInvalid
 
@@ -38,6 +39,4 @@ def _inside(points: Iterable[tuple[float, float]], score: float, width: int, hei
         raise ModelOutputInvalid("a model answered with a score or a place that cannot be")
     if max(across) < 0 or max(down) < 0 or min(across) > width or min(down) > height:
         raise ModelOutputInvalid("a model found something outside its page")
-    left, right = (min(max(x, 0.0), float(width)) for x in (min(across), max(across)))
-    top, bottom = (min(max(y, 0.0), float(height)) for y in (min(down), max(down)))
-    return (left, top, right, bottom)
+    return clipped((min(across), min(down), max(across), max(down)), width, height)

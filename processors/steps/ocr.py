@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 
 from PIL import Image
@@ -11,8 +12,9 @@ from processors.engines.ports import LayoutFinder, Reader
 from processors.steps.answers import answer_each
 from processors.steps.findings import found_lines, found_regions
 from processors.steps.reading_order import ordered_page
+from processors.steps.text_layer import good_layer
 from schemas.codec import follow, page_spread
-from schemas.documents import EngineStamp, Line, Origin, PagePrepared, PageRead, Times
+from schemas.documents import EngineStamp, Line, Origin, PagePrepared, PageRead, TextLayer, Times
 from schemas.errors import DecodeFailed
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
@@ -48,7 +50,8 @@ class Ocr:
         assert isinstance(page, PagePrepared)
         image = page_picture(self._blobs.read(page.image), page.width, page.height)
         begun = time.perf_counter()
-        origin, found, stamp = self._lines(page, image)
+        taken = good_layer(page.layers)
+        origin, found, stamp = _held(taken) if taken else self._seen(page, image)
         regions = found_regions(self._layout.regions(image), page.width, page.height)
         lines, blocks = ordered_page(found, regions, page.width, page.height)
         read = PageRead(
@@ -58,7 +61,7 @@ class Ocr:
             origin=origin,
             lines=lines,
             blocks=blocks,
-            layers=tuple(layer for layer in page.layers if layer.verdict != "good"),
+            layers=tuple(layer for layer in page.layers if layer is not taken),
             engine=stamp,
             times=Times(queued=task.queued, run=time.perf_counter() - begun),
         )
@@ -68,10 +71,7 @@ class Ocr:
         forward = follow(CHUNK.name, task.envelope, self.name, read, digests=digests, spread=spread)
         return [forward, follow(EVENTS.name, task.envelope, self.name, read, digests=digests)]
 
-    def _lines(self, page: PagePrepared, image: Image.Image) -> tuple[Origin, Sequence[Line], EngineStamp]:
-        for layer in page.layers:
-            if layer.verdict == "good":
-                return "text_layer", layer.lines, _pdfium()
+    def _seen(self, page: PagePrepared, image: Image.Image) -> tuple[Origin, Sequence[Line], EngineStamp]:
         return "ocr", found_lines(self._reader.read(image), page.width, page.height), self._reader.stamp
 
 
@@ -87,6 +87,11 @@ def page_picture(png: bytes, width: int, height: int) -> Image.Image:
     return image
 
 
+def _held(layer: TextLayer) -> tuple[Origin, Sequence[Line], EngineStamp]:
+    return "text_layer", layer.lines, _pdfium()
+
+
+@cache
 def _pdfium() -> EngineStamp:
     """What read the text of a PDF: no weights, so its release stands for a digest."""
     release = version("pypdfium2")

@@ -11,7 +11,7 @@ from processors.decoding.pages import PicturePage, TextPage
 from processors.engines.ports import Orienter
 from processors.steps.answers import answer_each
 from processors.steps.sections import section_read
-from processors.steps.text_layer import judge, runs_level, takes_layer, turned
+from processors.steps.text_layer import good_layer, judge, runs_level, turned
 from processors.steps.upright import Upright, quarter_turned, upright
 from schemas.codec import follow, page_spread
 from schemas.documents import DocumentPrepared, JobSubmitted, Line, PagePrepared, Payload, TextLayer, Times
@@ -85,10 +85,10 @@ class Prepare:
         return [self._follow(OCR.name, envelope, prepared, page.number, spread=page_spread(envelope.job, page.number))]
 
     def _stood(self, image: Image.Image, layers: Sequence[TextLayer]) -> Upright:
-        if not takes_layer(layers):
+        taken = good_layer(layers)
+        if taken is None:
             return upright(image, self._orienter)
-        level = all(runs_level(layer) for layer in layers if layer.verdict == "good")
-        degrees = 0 if level else self._orienter.turn(image).degrees
+        degrees = 0 if runs_level(taken) else self._orienter.turn(image).degrees
         return Upright(quarter_turned(image, degrees), degrees, 0.0)
 
     def _section(self, task: Task, section: TextPage) -> list[Outgoing]:

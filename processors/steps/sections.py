@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 
 from processors.decoding.pages import TextPage
@@ -24,6 +25,7 @@ def section_read(section: TextPage, media: str, times: Times) -> PageRead:
     return PageRead(origin="document", lines=tuple(lines), blocks=tuple(blocks), engine=parser(media), times=times)
 
 
+@cache
 def parser(media: str) -> EngineStamp:
     """Whose reading of a file of this type it is; no weights, so the release stands for a digest."""
     name = _PARSERS.get(media, "python")

@@ -8,7 +8,7 @@ from PIL.Image import Image
 
 from processors.decoding.pages import LayerLine
 from processors.engines.ports import Degrees
-from processors.steps.boxes import is_level
+from processors.steps.boxes import clipped, is_level
 from processors.steps.glyphs import garbage
 from processors.steps.ink import Ink
 from schemas.documents import Box, Line, TextLayer
@@ -49,9 +49,9 @@ def judge(lines: Sequence[LayerLine], picture: Image) -> tuple[TextLayer, ...]:
     return tuple(layers)
 
 
-def takes_layer(layers: Sequence[TextLayer]) -> bool:
-    """Whether a page's text is taken from its PDF: then it stands upright as it is, and OCR is not asked."""
-    return any(layer.verdict == "good" for layer in layers)
+def good_layer(layers: Sequence[TextLayer]) -> TextLayer | None:
+    """The layer that a page's text is taken from: then the page stands as it is, and OCR is not asked. None: it is."""
+    return next((layer for layer in layers if layer.verdict == "good"), None)
 
 
 def runs_level(layer: TextLayer) -> bool:
@@ -81,16 +81,9 @@ def _turned(box: Box, degrees: Degrees, width: int, height: int) -> Box:
 
 
 def _lines(lines: Sequence[LayerLine], size: tuple[int, int]) -> tuple[Line, ...]:
-    return tuple(Line(text=_printable(line.text), box=_inside(line.box, size), score=1) for line in lines)
+    return tuple(Line(text=_printable(line.text), box=clipped(line.box, *size), score=1) for line in lines)
 
 
 def _printable(text: str) -> str:
     """Without control characters and halves of surrogate pairs: databases and encoders refuse some of them."""
     return "".join(letter for letter in text if letter == "\t" or unicodedata.category(letter) not in ("Cc", "Cs"))
-
-
-def _inside(box: Box, size: tuple[int, int]) -> Box:
-    width, height = size
-    left, right = (min(max(x, 0.0), float(width)) for x in (box[0], box[2]))
-    top, bottom = (min(max(y, 0.0), float(height)) for y in (box[1], box[3]))
-    return (left, top, right, bottom)

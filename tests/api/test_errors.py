@@ -1,27 +1,12 @@
 """What a caller is told when something is wrong: one shape, stable codes, never the insides."""
 
 import re
-from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
-from api.app import create_app
 from schemas.ids import JobIds
 from tests.fakes import World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(create_app(world.parts()))
-    headers = {"authorization": "Bearer demo-key"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
-        yield client
 
 
 def check_problem(response: httpx2.Response, status: int, code: str) -> dict[str, object]:

@@ -1,30 +1,15 @@
 """Reading jobs, results and search: what any API process can say, with the projector behind, ahead or away."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
 
-from api.app import create_app
 from schemas.ids import JobIds
 from schemas.jobs import JobResult, JobState, JobView, SearchHit
 from tests.fakes import World
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(create_app(world.parts()))
-    headers = {"authorization": "Bearer demo-key"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
-        yield client
 
 
 def issue(world: World, tenant: str = "demo", *, age: float = 0) -> str:

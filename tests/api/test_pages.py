@@ -1,13 +1,11 @@
 """A page's picture: who gets it, under which headers, and what is never sent in its place."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx2
 import pytest
 
-from api.app import create_app
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed
 from schemas.jobs import JobState, JobView, PageProgress, picture_path
@@ -15,19 +13,6 @@ from tests.fakes import World
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 OTHER = {"authorization": "Bearer other-key"}
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx2.AsyncClient]:
-    transport = httpx2.ASGITransport(create_app(world.parts()))
-    headers = {"authorization": "Bearer demo-key"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
-        yield client
 
 
 @pytest.fixture

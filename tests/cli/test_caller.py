@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,17 +38,6 @@ class Ended(FakeJobs):
             [] if self.state is JobState.SUCCEEDED else [Failure(page=2, step="ocr", code="oops", detail="\x1b[2J")]
         )
         return JobView(id=job, state=self.state, pages_total=2, pages_done=1, errors=errors)
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import lxml.html
@@ -18,23 +17,11 @@ from schemas.documents import Block, EngineStamp, Line, TextLayer, Times
 from schemas.errors import BlobMissing, DecodeFailed
 from schemas.jobs import Failure, JobResult, JobState, JobView, PageProgress, PageResult, picture_path
 from tests.fakes import World
-from tests.served import served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 STAMP = EngineStamp(name="rapidocr", model="PP-OCR", version="1", digest="0123456789abcdef")
 HOSTILE = "<script>alert(1)</script>"
 BREAKOUT = '" onmouseover="alert(2)" x="\'></title></svg></style><img src=x onerror=alert(3)>'
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
 
 
 @pytest.fixture

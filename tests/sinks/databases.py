@@ -7,8 +7,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from schemas.failpoints import Failpoints
 from sinks.postgres.migrate import migrate
 
+NO_FAILPOINTS = Failpoints("projector-1", None)
 # Roles belong to the whole server: every test that migrates gives them the same passwords.
 PASSWORDS = {"headrace_api": "api", "headrace_sink": "sink"}
 

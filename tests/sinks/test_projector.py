@@ -1,7 +1,6 @@
 """The projector on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,24 +13,7 @@ from schemas.records import Partition
 from sinks.postgres.reader import PostgresJobReader
 from sinks.projector import Projector
 from tests.sinks import events
-from tests.sinks.databases import Database, fresh, rows
-
-NO_FAILPOINTS = Failpoints("projector-1", None)
-
-
-@pytest.fixture
-async def projector(database: Database) -> AsyncIterator[Projector]:
-    projector = Projector(database.sink, NO_FAILPOINTS)
-    await projector.open()
-    yield projector
-    await projector.close()
-
-
-@pytest.fixture
-async def reader(database: Database) -> AsyncIterator[PostgresJobReader]:
-    reader = PostgresJobReader(database.api)
-    yield reader
-    await reader.close()
+from tests.sinks.databases import NO_FAILPOINTS, Database, fresh, rows
 
 
 async def test_a_job_is_queued_then_running_then_succeeded(projector: Projector, reader: PostgresJobReader) -> None:

@@ -1,12 +1,8 @@
 """Pages with and without pictures, as the projector and the index keep them and a caller reads them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-
-import pytest
 
 from schemas.documents import Block, ChunksEmbedded, Claim, EmbeddedChunk, Line, PageRead, TextLayer
-from schemas.failpoints import Failpoints
 from schemas.jobs import picture_path
 from schemas.ports import Passage
 from sinks.pgvector_index import PgvectorIndex
@@ -14,9 +10,8 @@ from sinks.postgres.migrate import migrate
 from sinks.postgres.reader import PgvectorSearch, PostgresJobReader
 from sinks.projector import Projector
 from tests.sinks import events
-from tests.sinks.databases import Database, fresh, rows
+from tests.sinks.databases import NO_FAILPOINTS, Database, fresh, rows
 
-NONE = Failpoints("x", None)
 AHEAD = tuple(events.towards(0))
 PICTURE = Claim(key="demo/j/pages/1/00001.png", sha256="cd" * 32, size=9)
 READ = PageRead(
@@ -30,20 +25,6 @@ READ = PageRead(
     engine=events.STAMP,
 )
 SECTION = PageRead(origin="document", lines=(Line(text="Dear all", score=1),), engine=events.STAMP)
-
-
-@pytest.fixture
-async def projector(database: Database) -> AsyncIterator[Projector]:
-    projector = Projector(database.sink, NONE)
-    yield projector
-    await projector.close()
-
-
-@pytest.fixture
-async def reader(database: Database) -> AsyncIterator[PostgresJobReader]:
-    reader = PostgresJobReader(database.api)
-    yield reader
-    await reader.close()
 
 
 async def test_a_page_is_given_back_as_it_was_read(projector: Projector, reader: PostgresJobReader) -> None:
@@ -89,7 +70,7 @@ async def test_passages_keep_their_pieces_and_language_and_may_have_no_box(datab
         vector=events.packed(events.towards(0.1)),
     )  # fmt: skip
     bare = EmbeddedChunk(index=1, text="Dear all", vector=events.packed(events.towards(0.2)))
-    index, search = PgvectorIndex(database.sink, NONE), PgvectorSearch(database.api)
+    index, search = PgvectorIndex(database.sink, NO_FAILPOINTS), PgvectorSearch(database.api)
     for page, width, chunk in ((1, 100, boxed), (2, None, bare)):
         payload = ChunksEmbedded(width=width, height=width, dimensions=384, chunks=(chunk,), engine=events.STAMP)
         await index.write([events.task(job, page, payload, tenant=tenant)])

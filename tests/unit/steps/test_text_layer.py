@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from processors.decoding.pages import LayerLine
 from processors.engines.ports import Degrees
-from processors.steps.text_layer import judge, runs_level, takes_layer, turned
+from processors.steps.text_layer import good_layer, judge, runs_level, turned
 from schemas.documents import Line, TextLayer
 
 SIZE = (1240, 1754)
@@ -51,7 +51,7 @@ def test_text_that_is_drawn_is_taken() -> None:
     assert [layer.verdict for layer in layers] == ["good"]
     assert [line.text for line in layers[0].lines] == [line.text for line in lines]
     assert [line.box for line in layers[0].lines] == [line.box for line in lines]
-    assert takes_layer(layers)
+    assert good_layer(layers)
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(255, 0), (0, 255), (255, 190), ((20, 40, 160), (250, 250, 250))])
@@ -65,7 +65,7 @@ def test_text_in_the_colour_of_its_paper_is_invisible(paper: int, ink: int) -> N
     image = page(paper)
     lines = [write(image, text, 100 * n, ink) for n, text in enumerate(SENTENCES)]
     assert verdicts(lines, image) == [("invisible", 3)]
-    assert not takes_layer(judge(lines, image))
+    assert not good_layer(judge(lines, image))
 
 
 def test_white_on_white_among_text_is_told_apart_line_by_line() -> None:
@@ -107,7 +107,7 @@ def test_drawn_text_whose_characters_are_lost_is_garbage() -> None:
     lines = [LayerLine("".join(chr(ord(c) - 29) for c in line.text), line.box, line.drawn) for line in letter(image)]
     (layer,) = judge(lines, image)
     assert layer.verdict == "garbage"
-    assert not takes_layer([layer])
+    assert not good_layer([layer])
     assert "\x03" not in layer.lines[0].text
 
 
@@ -118,14 +118,14 @@ def test_a_stamp_on_a_scan_does_not_stand_for_the_page() -> None:
     layers = judge([stamp], image)
     assert [layer.verdict for layer in layers] == ["partial"]
     assert [line.text for line in layers[0].lines] == [stamp.text]
-    assert not takes_layer(layers)
+    assert not good_layer(layers)
 
 
 def test_a_scan_on_half_of_a_page_is_read() -> None:
     image = page()
     lines = letter(image, 15)
     letter(image, 15, first=900)
-    assert not takes_layer(judge(lines, image))
+    assert not good_layer(judge(lines, image))
 
 
 def test_labels_of_a_drawing_do_not_make_a_page_a_scan() -> None:
@@ -134,14 +134,14 @@ def test_labels_of_a_drawing_do_not_make_a_page_a_scan() -> None:
     for n in range(8):
         write(image, f"{n}.5", 1250 + 40 * n)
     ImageDraw.Draw(image).line((180, 1250, 1100, 1600), fill=90, width=3)
-    assert takes_layer(judge(lines, image))
+    assert good_layer(judge(lines, image))
 
 
 def test_a_photograph_beside_text_does_not_make_a_page_a_scan() -> None:
     image = page()
     lines = letter(image, 12)
     photograph(image, (100, 800, 1140, 1700))
-    assert takes_layer(judge(lines, image))
+    assert good_layer(judge(lines, image))
 
 
 def test_a_page_of_one_line_is_taken() -> None:
