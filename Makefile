@@ -46,7 +46,7 @@ setup: .venv/.ready
 
 # Written by a maintainer after a change of dependencies; needs uv.
 lock:
-	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --extra local --extra eval --group dev --group build \
+	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --extra local --extra eval --extra weaviate --group dev --group build \
 	  --python-version 3.11 pyproject.toml --output-file requirements.lock
 
 schemas: setup
