@@ -29,7 +29,8 @@ from schemas.settings import Settings
 def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
     from sinks.blobs import open_blobs
-    from sinks.postgres.reader import PgvectorSearch, PostgresJobReader
+    from sinks.pgvector_search import PgvectorSearch
+    from sinks.postgres.reader import PostgresJobReader
 
     database = settings.postgres.get_secret_value()
     jobs, search = PostgresJobReader(database), PgvectorSearch(database)

@@ -21,6 +21,7 @@ from processors.handlers import Handler
 from processors.outcomes import outcome_of, outgoing
 from schemas.codec import decode
 from schemas.documents import PartSkipped
+from schemas.envelope import Envelope
 from schemas.errors import DependencyDown, HeadraceError, PoisonRecord, RecordError
 from schemas.failpoints import Failpoints
 from schemas.ports import Publisher
@@ -34,8 +35,8 @@ HOLD_SECONDS = (0.2, 0.5, 1.0, 2.0)  # back-off while a dependency is down; shor
 class Orders(Protocol):
     """Standing orders about jobs."""
 
-    def cancelled(self, job: str) -> bool:
-        """Whether the job is to be cancelled."""
+    def cancelled(self, job: str, run: int) -> bool:
+        """Whether this run of the job is to be cancelled."""
         ...
 
 
@@ -152,7 +153,7 @@ class Runner:
                 known = error if isinstance(error, HeadraceError) else RecordError("the record cannot be read")
                 await self._settle(record, self._fate(record, known))
                 continue
-            if reason := self._moot(envelope.job, envelope.deadline):
+            if reason := self._moot(envelope):
                 event = PartSkipped(step=self._name, reason=reason)
                 await self._settle(record, Skip(reason, outgoing(envelope, self._name, event)))
                 continue
@@ -161,12 +162,13 @@ class Runner:
             tasks.append(Task(envelope, payload, record, queued))
         return tasks
 
-    def _moot(self, job: str, deadline: datetime | None) -> str:
+    def _moot(self, envelope: Envelope) -> str:
         if not self._parts.skips:
             return ""
-        if self._parts.orders.cancelled(job):
+        if self._parts.orders.cancelled(envelope.job, envelope.run):
             return "cancelled"
-        return "expired" if deadline is not None and deadline < datetime.now(UTC) else ""
+        late = envelope.deadline is not None and envelope.deadline < datetime.now(UTC)
+        return "expired" if late else ""
 
     async def _work(self, tasks: list[Task]) -> None:
         for task, outcome in zip(tasks, await self._outcomes(tasks), strict=True):

@@ -8,12 +8,15 @@ from schemas.envelope import Envelope
 from schemas.errors import NewerThanUs, RecordError
 from schemas.plans import PLANS
 from schemas.records import Outgoing, Record
+from schemas.results import PUBLIC
+
+_KINDS: dict[str, type[Payload]] = {**PAYLOADS, **{payload.__name__: payload for payload in PUBLIC}}
 
 
 def encode(topic: str, envelope: Envelope, payload: Payload, *, spread: int | None = None) -> Outgoing:
-    """One record ready to publish, keyed by its job."""
-    value = payload.model_dump_json().encode()
-    return Outgoing(topic, envelope.job.encode(), value, envelope.headers(), spread)
+    """One record ready to publish, keyed by its job; one about a whole document by tenant and document."""
+    key = envelope.job or f"{envelope.tenant}/{envelope.document}"
+    return Outgoing(topic, key.encode(), payload.model_dump_json().encode(), envelope.headers(), spread)
 
 
 def follow(
@@ -37,7 +40,7 @@ def decode(record: Record) -> tuple[Envelope, Payload]:
     release does not know (N reads N-1 to N+1: fields that N+1 added are ignored).
     """
     envelope = Envelope.from_headers(record.headers)
-    payload = PAYLOADS.get(envelope.name)
+    payload = _KINDS.get(envelope.name)
     if payload is None or envelope.version > payload.major + 1 or envelope.plan not in PLANS:
         raise NewerThanUs(f"{envelope.kind} of plan {envelope.plan} is unknown to this release")
     try:

@@ -6,11 +6,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 
 class ControlEntry(BaseModel):
-    """A standing order about a job, keyed by it; a tombstone lifts it after `until`."""
+    """A standing order about a job, keyed by it: runs up to `run` are to be cancelled. Lapses after `until`."""
 
     model_config = ConfigDict(frozen=True)
 
     action: Literal["cancel"]
+    run: int = 1
     until: AwareDatetime | None = None
 
 

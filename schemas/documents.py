@@ -214,10 +214,29 @@ class PartSkipped(Payload):
     reason: str
 
 
+class CancelRequested(Payload):
+    """A caller wants the job's present run stopped; what obeys is the order on `headrace.control`."""
+
+
+class DocumentDropped(Payload):
+    """Nothing of the document with a revision up to the envelope's is to be kept.
+
+    `deleted`: by its owner, everywhere; `replaced`: a newer revision succeeded, so searches are to find that alone.
+    """
+
+    reason: Literal["deleted", "replaced"]
+
+
+class JobErased(Payload):
+    """The bytes of a job of a deleted document are to be erased: its upload, and all below its folder."""
+
+    source: str = Field(max_length=512)
+
+
 PAYLOADS: dict[str, type[Payload]] = {
     payload.__name__: payload
     for payload in (
         JobSubmitted, DocumentPrepared, PagePrepared, PageRead, PageChunked, ChunksEmbedded, ChunksIndexed, PartFailed,
-        PartSkipped,
+        PartSkipped, CancelRequested, DocumentDropped, JobErased,
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ HeadraceError
 ├── InputError            the caller's bytes or words (reject: never retried)
 │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
 │   │   DecodeTimeout PoisonRecord
-│   └── BadRequest Unauthorized NotFound Gone Conflict
+│   └── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
 ├── NewerThanUs           an unknown major version or plan (hold: a rollback must dead-letter nothing)
@@ -159,6 +159,22 @@ class Conflict(InputError):
     code = "not_ready"
     status = 409
     title = "The job has not finished yet"
+
+
+class JobEnded(InputError):
+    """The job is not in a state from which this can be done."""
+
+    code = "job_ended"
+    status = 409
+    title = "The job has ended already"
+
+
+class NothingToRetry(InputError):
+    """Only a job that ended without success is retried."""
+
+    code = "nothing_to_retry"
+    status = 409
+    title = "The job has not ended, or has succeeded"
 
 
 class RecordError(HeadraceError):

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
+from schemas.envelope import Lane
 
 
 class JobState(StrEnum):
@@ -131,7 +133,7 @@ class JobView(BaseModel):
     cancelling: bool = False
     run: int = 1
     document_id: str | None = None
-    revision: int | None = None
+    revision: int | None = Field(default=None, description="Microseconds since 1970 when it was accepted.")
     pipeline: str = "document"
     filename: str | None = None
     pages_total: int | None = None
@@ -183,18 +185,118 @@ class JobResult(BaseModel):
     errors: list[Failure] = []
 
 
+class JobSummary(BaseModel):
+    """A job in a list: what `JobView` says without its pages and errors."""
+
+    id: str
+    state: JobState
+    cancelling: bool = False
+    run: int = 1
+    document_id: str
+    revision: int
+    pipeline: str = "document"
+    lane: Lane
+    filename: str | None = None
+    pages_total: int | None = None
+    created_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+
+class JobList(BaseModel):
+    """`GET /v1/jobs`: a page of a list. `next`: the cursor that `after` takes for the following page."""
+
+    data: list[JobSummary]
+    has_more: bool
+    next: str | None = None
+    projected_through: AwareDatetime | None = None
+
+
+class JobQuery(BaseModel):
+    """What a list of jobs is to hold. `order`: newest first, by acceptance or by end (then ended jobs only)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after: str | None = Field(default=None, max_length=256)
+    limit: int = Field(default=20, ge=1, le=100)
+    order: Literal["created_at", "finished_at"] = "created_at"
+    state: tuple[JobState, ...] = ()
+    document_id: str | None = Field(default=None, max_length=256)
+    lane: Lane | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+JobEventKind = Literal[
+    "job.queued", "job.running", "job.cancelling", "document.prepared", "page.read", "page.succeeded", "page.failed",
+    "page.skipped", "job.succeeded", "job.partial", "job.failed", "job.cancelled", "job.expired",
+]  # fmt: skip
+ENDS: frozenset[str] = frozenset(f"job.{state}" for state in TERMINAL)
+"""Kinds of the last event of a run."""
+
+
+class JobEvent(BaseModel):
+    """One line of a job's story. `seq` counts from 1 within the job, without gaps, the same on every server.
+
+    `data` by kind: `pages` of `document.prepared`; `code`, `step`, `detail` of `page.failed`; else nothing.
+    """
+
+    seq: int
+    event: JobEventKind
+    run: int
+    page: int | None = None
+    at: AwareDatetime
+    data: dict[str, Any] = {}
+
+
+class DocumentView(BaseModel):
+    """A document by its caller's id. `current` is the revision that searches find, null before one has succeeded."""
+
+    document_id: str
+    revision: int = Field(description="The newest submitted: microseconds since 1970 when it was accepted.")
+    job: str = Field(description="Its job.")
+    state: JobState
+    current: int | None = None
+    filename: str | None = None
+    created_at: AwareDatetime | None = None
+
+
+class DocumentList(BaseModel):
+    """`GET /v1/documents`, newest first."""
+
+    data: list[DocumentView]
+    has_more: bool
+    next: str | None = None
+
+
+class DocumentDeletion(BaseModel):
+    """`DELETE /v1/documents/{id}`: accepted; revisions up to `through` go from every index and store."""
+
+    document_id: str
+    through: int
+
+
+SearchMode = Literal["vector", "keyword", "hybrid"]
+
+
 class SearchRequest(BaseModel):
-    """`POST /v1/search`."""
+    """`POST /v1/search`. `vector` finds by meaning, `keyword` by words, `hybrid` by both."""
 
     model_config = ConfigDict(extra="forbid")
 
     query: str = Field(min_length=1, max_length=2000)
+    mode: SearchMode = "vector"
     limit: int = Field(default=10, ge=1, le=100)
     document_id: str | None = Field(default=None, max_length=256)
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2}$", description="ISO 639-1.")
+    page: int | None = Field(default=None, ge=1)
 
 
 class SearchHit(BaseModel):
-    """A passage, where it stands, and how near it is (cosine, 1 is the same direction)."""
+    """A passage, where it stands, and how well it fits.
+
+    `score`: cosine for `vector` (1 is the same direction); else comparable within one answer only, higher is better.
+    """
 
     document_id: str
     revision: int

@@ -1,7 +1,9 @@
 """Pipelines, compiled: a plan is data, and its hash travels with every record of a job."""
 
 import hashlib
+import itertools
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -44,14 +46,23 @@ class Plan(BaseModel):
         return next(item for item in self.steps if item.name == step)
 
 
-DOCUMENT = Plan(
-    pipeline="document",
-    steps=(
-        PlannedStep(name="prepare", version=2, settings={"dpi": 150}),
-        PlannedStep(name="ocr", version=2, settings={"line_classifier": False, "det_limit_side": 960, "rec_batch": 1}),
-        PlannedStep(name="chunk", version=2, settings={"max_characters": 600}),
-        PlannedStep(name="embed", version=1, settings={"max_tokens": 256}),
-    ),
-    indexes=("pgvector",),
+_STEPS = (
+    PlannedStep(name="prepare", version=2, settings={"dpi": 150}),
+    PlannedStep(name="ocr", version=2, settings={"line_classifier": False, "det_limit_side": 960, "rec_batch": 1}),
+    PlannedStep(name="chunk", version=2, settings={"max_characters": 600}),
+    PlannedStep(name="embed", version=1, settings={"max_tokens": 256}),
 )
-PLANS: dict[str, Plan] = {DOCUMENT.hash: DOCUMENT}
+INDEXES = ("pgvector", "weaviate")
+
+
+def document(indexes: Iterable[str]) -> Plan:
+    """The `document` pipeline as it runs where `indexes` are required (named in any order)."""
+    return Plan(pipeline="document", steps=_STEPS, indexes=tuple(sorted(indexes)))
+
+
+DOCUMENT = document(("pgvector",))
+PLANS: dict[str, Plan] = {
+    plan.hash: plan
+    for count in range(1, len(INDEXES) + 1)
+    for plan in map(document, itertools.combinations(INDEXES, count))
+}

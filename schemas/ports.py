@@ -6,7 +6,20 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.documents import Claim
-from schemas.jobs import JobResult, JobView, SearchHit
+from schemas.envelope import Lane
+from schemas.jobs import (
+    DocumentList,
+    DocumentView,
+    JobEvent,
+    JobList,
+    JobQuery,
+    JobResult,
+    JobState,
+    JobView,
+    PageResult,
+    SearchHit,
+    SearchMode,
+)
 from schemas.records import Outgoing
 
 
@@ -47,20 +60,39 @@ class BlobStore(Pingable, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """A nearest-neighbour query: a vector of finite float32 values, L2-normalised."""
+class Query:
+    """A search: its words, and their vector (finite float32, L2-normalised), which `keyword` does not need."""
 
-    vector: tuple[float, ...]
-    limit: int
+    text: str
+    vector: tuple[float, ...] = ()
+    mode: SearchMode = "vector"
+    limit: int = 10
     document_id: str | None = None
+    language: str | None = None
+    page: int | None = None
 
 
 class VectorSearch(Pingable, Protocol):
     """The reading half of a vector index."""
 
-    async def search(self, tenant: str, passage: Passage) -> list[SearchHit]:
-        """The nearest passages of one tenant, best first."""
+    async def search(self, tenant: str, query: Query) -> list[SearchHit]:
+        """The passages of one tenant that fit best, best first; raises `DependencyDown`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a job's row keeps of how it was submitted, and where it stands."""
+
+    state: JobState
+    run: int
+    source: Claim | None
+    filename: str
+    document_id: str
+    revision: int
+    plan: str
+    lane: Lane
+    deleted: bool
 
 
 class JobReader(Pingable, Protocol):
@@ -76,6 +108,30 @@ class JobReader(Pingable, Protocol):
 
     async def picture(self, tenant: str, job: str, page: int) -> Claim | None:
         """The upright picture of a page that was read, or None where there is none (yet)."""
+        ...
+
+    async def page(self, tenant: str, job: str, page: int) -> PageResult | None:
+        """What was read on one page in its current run, or None where nothing was (yet)."""
+        ...
+
+    async def jobs(self, tenant: str, query: JobQuery) -> JobList:
+        """A page of the tenant's jobs; raises `BadRequest` for a cursor that is none of ours."""
+        ...
+
+    async def submission(self, tenant: str, job: str) -> Submission | None:
+        """What the job was submitted as, for running it again; None where no row is."""
+        ...
+
+    async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
+        """The job's events with a `seq` above `after`, in order."""
+        ...
+
+    async def document(self, tenant: str, document: str) -> DocumentView | None:
+        """A document that was submitted and not deleted since."""
+        ...
+
+    async def documents(self, tenant: str, after: str | None, limit: int) -> DocumentList:
+        """A page of the tenant's documents, newest first; raises `BadRequest` for a cursor that is none of ours."""
         ...
 
     async def projected_through(self) -> datetime | None:

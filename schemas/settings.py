@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.plans import INDEXES
+
 
 class Settings(BaseSettings):
     """Everything a process may be told. A sentence under each field says what it is for."""
@@ -19,6 +21,18 @@ class Settings(BaseSettings):
     """PostgreSQL URL of this process's role."""
     blobs: str = "file:///tmp/headrace/blobs"
     """Where bytes lie: `file:///folder`."""
+    weaviate: str = ""
+    """Weaviate's address, `http://host:port` or `https://host:port`; empty where there is none."""
+    weaviate_grpc: str = ""
+    """Weaviate's gRPC address `host:port`, TLS where `weaviate` is https; empty: port 50051 of the same host."""
+    weaviate_key: SecretStr = SecretStr("")
+    """Weaviate's API key; empty for anonymous access."""
+    indexes: Annotated[tuple[str, ...], NoDecode] = ("pgvector",)
+    """Indexes that a job needs before it has succeeded, by commas; the first of them answers searches."""
+    tenant_topics: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """JSON object of tenant to Kafka principal (`User:name`): who gets a results topic of its own."""
+    outbox_days: float = Field(default=7, gt=0)
+    """How long the outbox keeps rows that were relayed."""
     models: Path = Path("~/.cache/headrace/models").expanduser()
     """The model cache that `headrace models fetch` fills."""
     id_keys: Annotated[dict[int, SecretStr], NoDecode] = Field(default_factory=dict)
@@ -68,7 +82,19 @@ class Settings(BaseSettings):
     publish_seconds: float = 10.0
     """How long a publish may wait for the log before the caller gets 503."""
 
-    @field_validator("id_keys", "api_keys", mode="before")
+    @field_validator("id_keys", "api_keys", "tenant_topics", mode="before")
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("indexes", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("indexes")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not set(value) <= set(INDEXES) or len(set(value)) < len(value):
+            raise ValueError(f"name one or more of {', '.join(INDEXES)}, each once")
+        return value

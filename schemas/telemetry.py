@@ -26,6 +26,14 @@ Metric = Literal[
     "headrace_group_lag_records",
     # Gauge {group, topic}: age in seconds of the oldest record not yet committed by the group.
     "headrace_group_oldest_age_seconds",
+    # Gauge: event streams (SSE) that are open now.
+    "headrace_api_streams",
+    # Counter {topic}: outbox records that the relay put on a topic.
+    "headrace_relay_records_total",
+    # Gauge: outbox rows that the relay has not published yet.
+    "headrace_relay_waiting_records",
+    # Gauge: age in seconds of the oldest of them.
+    "headrace_relay_oldest_age_seconds",
     # Gauge: records on the dead-letter topic.
     "headrace_dead_letters_records",
 ]

@@ -29,17 +29,36 @@ JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.prepare", 
 OCR = Topic("headrace.ocr", 8, ("PagePrepared",), "job, spread by page", ("headrace.ocr",))
 CHUNK = Topic("headrace.chunk", 4, ("PageRead",), "job, spread by page", ("headrace.chunk",))
 EMBED = Topic("headrace.embed", 4, ("PageChunked",), "job, spread by page", ("headrace.embed",))
-VECTORS = Topic("headrace.vectors", 4, ("ChunksEmbedded",), "job, spread by page", ("headrace.index-pgvector",))
+VECTORS = Topic(
+    "headrace.vectors", 4, ("ChunksEmbedded",), "job, spread by page",
+    ("headrace.index-pgvector", "headrace.index-weaviate"),
+)  # fmt: skip
 EVENTS = Topic(
-    "headrace.events", 4, ("DocumentPrepared", "PageRead", "ChunksIndexed", "PartFailed", "PartSkipped"), "job",
+    "headrace.events", 4,
+    ("DocumentPrepared", "PageRead", "ChunksIndexed", "PartFailed", "PartSkipped", "CancelRequested"), "job",
     ("headrace.projector",),
 )  # fmt: skip
+DOCUMENTS = Topic(
+    "headrace.documents", 2, ("DocumentDropped", "JobErased"), "tenant/document",
+    ("headrace.projector", "headrace.index-pgvector", "headrace.index-weaviate", "headrace.eraser"),
+)  # fmt: skip
+RESULTS = Topic("headrace.results", 4, ("PageEnded", "JobEnded", "DocumentDeleted"), "job", ("*",))
+RELAY = Topic("headrace.relay", 1, ("RelayPosition",), "outbox shard", ("*",), compacted=True)
 CONTROL = Topic("headrace.control", 1, ("ControlEntry",), "job", ("*",), compacted=True)
 ATTEMPTS = Topic("headrace.attempts", 1, ("AttemptsMarked",), "group, topic, partition, offset", ("*",), compacted=True)
 DEAD_LETTERS = Topic("headrace.dead-letters", 1, (), "the record's own", ("*",), retention_ms=30 * DAY)
 
-TOPICS: tuple[Topic, ...] = (JOBS, OCR, CHUNK, EMBED, VECTORS, EVENTS, CONTROL, ATTEMPTS, DEAD_LETTERS)
+TOPICS: tuple[Topic, ...] = (
+    JOBS, OCR, CHUNK, EMBED, VECTORS, EVENTS, DOCUMENTS, RESULTS, RELAY, CONTROL, ATTEMPTS, DEAD_LETTERS,
+)  # fmt: skip
+OPTIONAL_GROUPS = frozenset({"headrace.index-weaviate"})
+"""Groups that not every installation runs: one that has never committed is not behind."""
 GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(topic.name for topic in TOPICS if group in topic.readers)
     for group in sorted({reader for topic in TOPICS for reader in topic.readers if reader != "*"})
 }
+
+
+def tenant_results(tenant: str) -> Topic:
+    """A tenant's own copy of its events on `headrace.results`, where the setting `tenant_topics` names the tenant."""
+    return Topic(f"{RESULTS.name}.{tenant}", 2, RESULTS.records, "job", ("*",))

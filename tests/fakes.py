@@ -11,7 +11,7 @@ from schemas.documents import Claim
 from schemas.errors import DependencyDown, LogUnavailable, TooLarge
 from schemas.ids import JobIds
 from schemas.jobs import JobResult, JobView, SearchHit
-from schemas.ports import Passage
+from schemas.ports import Query
 from schemas.records import Outgoing
 from schemas.settings import Settings
 
@@ -98,11 +98,11 @@ class FakeJobs:
 @dataclass
 class FakeSearch:
     hits: dict[str, list[SearchHit]] = field(default_factory=dict)
-    asked: list[Passage] = field(default_factory=list)
+    asked: list[Query] = field(default_factory=list)
 
-    async def search(self, tenant: str, passage: Passage) -> list[SearchHit]:
-        self.asked.append(passage)
-        return self.hits.get(tenant, [])[: passage.limit]
+    async def search(self, tenant: str, query: Query) -> list[SearchHit]:
+        self.asked.append(query)
+        return self.hits.get(tenant, [])[: query.limit]
 
     async def ping(self) -> None:
         return

@@ -9,7 +9,7 @@ from api.queries import QueryEmbedder
 from api.uploads import printable
 from schemas.errors import BadRequest, DependencyDown, TooLarge, Unauthorized
 from schemas.jobs import SearchRequest, SearchResponse
-from schemas.ports import Passage
+from schemas.ports import Query
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
 
@@ -23,5 +23,7 @@ async def search(request: Request, wanted: SearchRequest, tenant: Tenant, parts:
         raise InvalidRequest([FieldProblem(pointer="/document_id", code="value_error", detail=str(error))]) from error
     queries: QueryEmbedder = request.app.state.queries
     vector = await queries.embed(wanted.query)
-    hits = await parts.search.search(tenant, Passage(vector, wanted.limit, wanted.document_id))
+    hits = await parts.search.search(
+        tenant, Query(**wanted.model_dump(exclude={"query"}), text=wanted.query, vector=vector)
+    )
     return SearchResponse(query=wanted.query, hits=hits)

@@ -94,8 +94,8 @@ class CompactedView:
 class ControlView(CompactedView):
     """`headrace.control`: the standing orders."""
 
-    def cancelled(self, job: str) -> bool:
-        """Whether an order to cancel the job stands and has not lapsed."""
+    def cancelled(self, job: str, run: int) -> bool:
+        """Whether an order to cancel this run of the job stands and has not lapsed."""
         value = self.get(job.encode())
         if value is None:
             return False
@@ -103,4 +103,4 @@ class ControlView(CompactedView):
             entry = ControlEntry.model_validate_json(value)
         except ValidationError:  # a newer release's order: not one of ours to follow
             return False
-        return entry.action == "cancel" and (entry.until is None or entry.until > datetime.now(UTC))
+        return entry.action == "cancel" and run <= entry.run and (entry.until is None or entry.until > datetime.now(UTC))

@@ -1,6 +1,5 @@
 """The reading side, as role `headrace_api`: every transaction says first for which tenant it reads."""
 
-import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -10,11 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas import topics
 from schemas.documents import Claim, PageRead
-from schemas.jobs import Failure, JobResult, JobView, PageProgress, PageResult, SearchHit, fate, needs, picture_path
+from schemas.jobs import Failure, JobResult, JobView, PageProgress, PageResult, fate, needs, picture_path
 from schemas.plans import DOCUMENT, PLANS
-from schemas.ports import Passage
 from sinks.postgres.engine import answers, connect, transaction
-from sinks.postgres.rows import literal
 
 # Local to the transaction: a pooled connection never carries one caller's tenant to the next.
 _AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
@@ -39,20 +36,6 @@ _PICTURE = text("""
     WHERE job = :job AND part = :page AND kind = 'read'
 """)
 
-# The tenant filter runs after the index: an iterative scan goes on until enough rows have passed it. The plan is made
-# for this tenant, as a small one is found faster by its own index.
-_SCAN = text("""
-    SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.max_scan_tuples', '1000000', true),
-        set_config('hnsw.scan_mem_multiplier', '4', true), set_config('plan_cache_mode', 'force_custom_plan', true)
-""")
-_NEAREST = text("""
-    SELECT document_id, revision, job, page, chunk, text, language, box, CAST(boxes AS text) AS boxes,
-        image_width, image_height,        1 - (embedding <=> CAST(:vector AS vector)) AS score
-    FROM chunks
-    WHERE tenant = :tenant AND (CAST(:document AS text) IS NULL OR document_id = :document)
-    ORDER BY embedding <=> CAST(:vector AS vector) LIMIT :limit
-""")
-
 
 class PostgresJobReader:
     """The `JobReader` port."""
@@ -66,7 +49,7 @@ class PostgresJobReader:
 
     async def job(self, tenant: str, job: str) -> JobView | None:
         """The job's view, or None where this tenant has no such row; raises `DependencyDown`."""
-        async with _reading(self._engine, tenant) as connection:
+        async with reading(self._engine, tenant) as connection:
             through = await _through(connection)  # before the rows: they may know more than it promises, never less
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
             if row is None:
@@ -84,7 +67,7 @@ class PostgresJobReader:
 
     async def result(self, tenant: str, job: str) -> JobResult | None:
         """The pages read so far in their current runs, or None as for `job`; raises `DependencyDown`."""
-        async with _reading(self._engine, tenant) as connection:
+        async with reading(self._engine, tenant) as connection:
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
             if row is None:
                 return None
@@ -103,7 +86,7 @@ class PostgresJobReader:
 
     async def picture(self, tenant: str, job: str, page: int) -> Claim | None:
         """The page's picture in its current run, or None where it has none (yet); raises `DependencyDown`."""
-        async with _reading(self._engine, tenant) as connection:
+        async with reading(self._engine, tenant) as connection:
             claim: str | None = await connection.scalar(_PICTURE, {"job": job, "page": page})
         return None if claim is None or claim == "null" else Claim.model_validate_json(claim)
 
@@ -117,36 +100,9 @@ class PostgresJobReader:
         await self._engine.dispose()
 
 
-class PgvectorSearch:
-    """The `VectorSearch` port."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = connect(url)
-
-    async def ping(self) -> None:
-        """Raise `DependencyDown` when PostgreSQL does not answer."""
-        await answers(self._engine)
-
-    async def search(self, tenant: str, passage: Passage) -> list[SearchHit]:
-        """The nearest passages of one tenant, best first (score: cosine); raises `DependencyDown`."""
-        asked = {
-            "tenant": tenant,
-            "vector": literal(passage.vector),
-            "document": passage.document_id,
-            "limit": passage.limit,
-        }
-        async with _reading(self._engine, tenant) as connection:
-            await connection.execute(_SCAN)
-            rows = (await connection.execute(_NEAREST, asked)).mappings().all()
-        return [SearchHit.model_validate({**row, "boxes": json.loads(row["boxes"])}) for row in rows]
-
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._engine.dispose()
-
-
 @asynccontextmanager
-async def _reading(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncConnection]:
+async def reading(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncConnection]:
+    """A transaction that sees what `tenant` may see, and nothing else."""
     async with transaction(engine) as connection:
         await connection.execute(_AS_TENANT, {"tenant": tenant})
         yield connection

@@ -10,10 +10,10 @@ from schemas.documents import ChunksEmbedded, EmbeddedChunk
 from schemas.envelope import Envelope
 from schemas.errors import DependencyDown, HeadraceError, ModelOutputInvalid, RecordError
 from schemas.failpoints import Failpoints
-from schemas.ports import Passage
+from schemas.ports import Query
 from schemas.work import Task
 from sinks.pgvector_index import PgvectorIndex
-from sinks.postgres.reader import PgvectorSearch
+from sinks.pgvector_search import PgvectorSearch
 from tests.sinks import events
 from tests.sinks.databases import Database, rows
 from tests.sinks.events import embedded, new_job, towards
@@ -39,13 +39,13 @@ async def search(database: Database) -> AsyncIterator[PgvectorSearch]:
 async def test_a_passage_is_found_with_its_place_and_its_cosine(index: PgvectorIndex, search: PgvectorSearch) -> None:
     job, tenant = new_job(), f"t{new_job()[4:]}"
     await index.write([embedded(job, 3, [towards(1.0), towards(0.5)], tenant=tenant)])
-    hits = await search.search(tenant, Passage(AHEAD, 10))
+    hits = await search.search(tenant, Query("", AHEAD))
     assert [(hit.page, hit.chunk) for hit in hits] == [(3, 1), (3, 0)]
     assert [hit.score for hit in hits] == pytest.approx([math.cos(0.5), math.cos(1.0)], abs=1e-6)
     assert (hits[0].box, hits[0].image_width, hits[0].image_height) == ((1, 2, 3, 4), 100, 200)
     assert (hits[0].job, hits[0].document_id, hits[0].revision) == (job, f"doc-{job}", 1)
-    assert await search.search(tenant, Passage(AHEAD, 10, document_id="another")) == []
-    assert len(await search.search(tenant, Passage(AHEAD, 1, document_id=f"doc-{job}"))) == 1
+    assert await search.search(tenant, Query("", AHEAD, document_id="another")) == []
+    assert len(await search.search(tenant, Query("", AHEAD, limit=1, document_id=f"doc-{job}"))) == 1
 
 
 async def test_repeats_in_and_across_batches_leave_each_passage_once(database: Database, index: PgvectorIndex) -> None:
@@ -126,18 +126,18 @@ async def test_a_small_tenants_passages_are_found_behind_a_thousand_nearer_ones_
     await rows(database.admin, "ALTER ROLE headrace_api SET enable_sort = off")
     try:
         fresh_search = PgvectorSearch(database.api)
-        hits = await fresh_search.search(small, Passage(AHEAD, 5))
+        hits = await fresh_search.search(small, Query("", AHEAD, limit=5))
         await fresh_search.close()
     finally:
         await rows(database.admin, "ALTER ROLE headrace_api RESET enable_sort")
     assert [hit.chunk for hit in hits] == [0, 1, 2, 3, 4]
-    assert [hit.chunk for hit in await search.search(small, Passage(AHEAD, 5))] == [0, 1, 2, 3, 4]
+    assert [hit.chunk for hit in await search.search(small, Query("", AHEAD, limit=5))] == [0, 1, 2, 3, 4]
 
 
 async def test_a_server_that_is_not_there_is_a_dependency_that_is_down(unused_tcp_port: int) -> None:
     url = f"postgresql://headrace_api:api@127.0.0.1:{unused_tcp_port}/postgres"
     search, index = PgvectorSearch(url), PgvectorIndex(url, Failpoints("x", None))
-    for attempt in (search.ping(), search.search("demo", Passage(AHEAD, 1)), index.open()):
+    for attempt in (search.ping(), search.search("demo", Query("", AHEAD, limit=1)), index.open()):
         with pytest.raises(DependencyDown) as raised:
             await attempt
         assert raised.value.retry_after is not None

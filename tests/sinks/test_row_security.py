@@ -4,10 +4,11 @@ import asyncpg
 import pytest
 
 from schemas.failpoints import Failpoints
-from schemas.ports import Passage
+from schemas.ports import Query
 from sinks.pgvector_index import PgvectorIndex
+from sinks.pgvector_search import PgvectorSearch
 from sinks.postgres.migrate import migrate
-from sinks.postgres.reader import PgvectorSearch, PostgresJobReader
+from sinks.postgres.reader import PostgresJobReader
 from sinks.projector import Projector
 from tests.sinks import events
 from tests.sinks.databases import PASSWORDS, Database, rows
@@ -43,7 +44,7 @@ async def test_a_forgotten_tenant_gives_no_row_and_the_right_one_does(database: 
 
 async def test_one_tenant_never_sees_another_ones_rows(database: Database, job: str) -> None:
     reader, search = PostgresJobReader(database.api), PgvectorSearch(database.api)
-    passage = Passage(tuple(events.towards(0.1)), 100)
+    passage = Query("", tuple(events.towards(0.1)), limit=100)
     assert await reader.job("demo", job) is not None
     assert await reader.job("other", job) is None
     assert await reader.result("other", job) is None

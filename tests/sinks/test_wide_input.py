@@ -4,10 +4,11 @@ import asyncio
 
 from schemas.documents import Block, ChunksEmbedded, Claim, EmbeddedChunk, Line, PageRead, TextLayer
 from schemas.jobs import picture_path
-from schemas.ports import Passage
+from schemas.ports import Query
 from sinks.pgvector_index import PgvectorIndex
+from sinks.pgvector_search import PgvectorSearch
 from sinks.postgres.migrate import migrate
-from sinks.postgres.reader import PgvectorSearch, PostgresJobReader
+from sinks.postgres.reader import PostgresJobReader
 from sinks.projector import Projector
 from tests.sinks import events
 from tests.sinks.databases import NO_FAILPOINTS, Database, fresh, rows
@@ -75,7 +76,7 @@ async def test_passages_keep_their_pieces_and_language_and_may_have_no_box(datab
         payload = ChunksEmbedded(width=width, height=width, dimensions=384, chunks=(chunk,), engine=events.STAMP)
         await index.write([events.task(job, page, payload, tenant=tenant)])
         await index.write([events.task(job, page, payload, tenant=tenant, run=2)])
-    first, second = await search.search(tenant, Passage(AHEAD, 10))
+    first, second = await search.search(tenant, Query("", AHEAD))
     assert (first.box, first.boxes, first.language) == (boxed.box, list(boxed.boxes), "de")
     assert (first.image_width, first.image_height) == (100, 100)
     assert (second.text, second.box, second.boxes, second.language) == ("Dear all", None, [], "")
@@ -100,6 +101,6 @@ async def test_rows_of_the_release_before_are_kept_and_found(postgres: str) -> N
     )
     await asyncio.to_thread(migrate, database.admin, {})
     search = PgvectorSearch(database.api)
-    [hit] = await search.search("demo", Passage(AHEAD, 1))
+    [hit] = await search.search("demo", Query("", AHEAD, limit=1))
     assert (hit.text, hit.box, hit.boxes, hit.language, hit.image_width) == ("old", (1, 2, 3, 4), [], "", 10)
     await search.close()

@@ -72,7 +72,7 @@ class Orders:
     def __init__(self, cancelled: bool = False) -> None:
         self._cancelled = cancelled
 
-    def cancelled(self, job: str) -> bool:
+    def cancelled(self, job: str, run: int) -> bool:
         return self._cancelled
 
 
