@@ -28,7 +28,7 @@ fuzz: setup
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
 
 bench: setup
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(ITEMS)
 
 # What some marked tests want beyond Python (Debian packages, as root).
 ci-tools:
