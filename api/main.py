@@ -34,8 +34,8 @@ def connect(settings: Settings) -> Parts:
 
     database = settings.postgres.get_secret_value()
     jobs, search = PostgresJobReader(database), PgvectorSearch(database)
-    publisher = KafkaPublisher(settings.kafka, settings.publish_seconds)
-    lag = LagSource(settings.kafka)
+    publisher = KafkaPublisher(settings.broker, settings.publish_seconds)
+    lag = LagSource(settings.broker)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),

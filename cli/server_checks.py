@@ -46,20 +46,25 @@ def server(url: str | None, api_key: str | None, data_dir: Path) -> Iterator[Che
 def topics(data_dir: Path) -> list[Check]:
     """Whether the log holds every topic as declared."""
     from producers import provisioning
+    from schemas.broker import Broker
     from schemas.errors import HeadraceError
+    from schemas.settings import Settings
 
     port = _port(data_dir, "kafka")
-    bootstrap = os.environ.get("HEADRACE_KAFKA") or (port and f"127.0.0.1:{port}")
-    if not bootstrap:
+    if os.environ.get("HEADRACE_KAFKA"):
+        broker = Settings().broker
+    elif port:
+        broker = Broker(f"127.0.0.1:{port}")
+    else:
         return [Check("topics", "warn", _UNKNOWN, "set HEADRACE_KAFKA")]
     try:
-        changes = provisioning.plan(bootstrap, dev=True)  # how many replicas there must be is the workers' to refuse
+        changes = provisioning.plan(broker, dev=True)  # how many replicas there must be is the workers' to refuse
     except HeadraceError as error:
-        return [Check("topics", "fail", error.detail, f"is Kafka running at {bootstrap}?")]
+        return [Check("topics", "fail", error.detail, f"is Kafka running at {broker.bootstrap}?")]
     missing = [f"{change.topic} ({change.action})" for change in changes if change.action != "config"]
     if missing:
         return [Check("topics", "fail", f"not as declared: {', '.join(missing)}", "run: headrace topics apply")]
-    return [Check("topics", "ok", f"as declared at {bootstrap}")]
+    return [Check("topics", "ok", f"as declared at {broker.bootstrap}")]
 
 
 def migrations(data_dir: Path) -> list[Check]:

@@ -103,7 +103,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     """Be a member of the job's group until told to stop; the exit status."""
     logs.set_up()
     group = Group(
-        f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.kafka, settings.session_seconds
+        f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.broker, settings.session_seconds
     )
     if settings.run_dir is None and not settings.dev:
         raise SystemExit("HEADRACE_RUN_DIR is not set: without it an input that ends its worker is tried for ever")
@@ -113,12 +113,12 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     watermarks = Watermarks()
 
     async def build() -> Runner:
-        marks, orders = CompactedView(ATTEMPTS.name, settings.kafka), ControlView(CONTROL.name, settings.kafka)
+        marks, orders = CompactedView(ATTEMPTS.name, settings.broker), ControlView(CONTROL.name, settings.broker)
         await asyncio.gather(marks.open(), orders.open())
         return Runner(
             Parts(
                 handler=job.handler,
-                publisher=ClaimingPublisher(KafkaPublisher(settings.kafka, settings.publish_seconds), blobs),
+                publisher=ClaimingPublisher(KafkaPublisher(settings.broker, settings.publish_seconds), blobs),
                 attempts=Attempts(group.name, settings.slot, settings.run_dir, marks),
                 orders=orders,
                 failpoints=Failpoints(settings.slot, settings.run_dir),
@@ -154,7 +154,7 @@ def _wait_for_topics(group: Group, settings: Settings) -> None:
     needed = (*group.topics, EVENTS.name, CONTROL.name, ATTEMPTS.name, DEAD_LETTERS.name)
     while True:
         try:
-            return provisioning.check(settings.kafka, needed, dev=settings.dev)
+            return provisioning.check(settings.broker, needed, dev=settings.dev)
         except DependencyDown as error:
             log.warning("%s", error)
             time.sleep(1)

@@ -8,6 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from producers.clients import librdkafka
+from schemas.broker import Broker
 from schemas.errors import DependencyDown
 from schemas.topics import DEAD_LETTERS, GROUPS
 
@@ -27,12 +29,8 @@ class GroupLag:
 class LagSource:
     """Reads offsets by the admin API, and one record's timestamp for each partition that is behind (blocking)."""
 
-    def __init__(self, bootstrap: str) -> None:
-        common: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap,
-            "log_level": 0,
-            "reconnect.backoff.max.ms": 1000,
-        }
+    def __init__(self, broker: Broker) -> None:
+        common = librdkafka(broker)
         self._admin = AdminClient(common)
         # A group id is required by the client; nothing is ever committed under it.
         self._reader = Consumer({**common, "group.id": f"headrace.lag.{uuid.uuid4()}", "enable.auto.commit": False})

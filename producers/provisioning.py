@@ -17,6 +17,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from producers.clients import Complaint, librdkafka
+from schemas.broker import Broker
 from schemas.errors import DependencyDown, HeadraceError
 from schemas.topics import TOPICS, Topic
 
@@ -39,10 +41,10 @@ class Change:
     detail: str
 
 
-def plan(bootstrap: str, *, dev: bool = False) -> list[Change]:
+def plan(broker: Broker, *, dev: bool = False) -> list[Change]:
     """What `apply` would do, nothing where the log is as declared. Raises `DependencyDown` when the log is away."""
-    admin = _admin(bootstrap)
-    found = _partitions(admin)
+    admin, metadata = _connect(broker)
+    found = {name: len(topic.partitions) for name, topic in metadata.topics.items()}
     configs = _configs(admin, [topic for topic in TOPICS if topic.name in found])
     changes = []
     for topic in TOPICS:
@@ -60,13 +62,13 @@ def plan(bootstrap: str, *, dev: bool = False) -> list[Change]:
     return changes
 
 
-def apply(bootstrap: str, *, dev: bool = False) -> list[Change]:
+def apply(broker: Broker, *, dev: bool = False) -> list[Change]:
     """Make the log as declared and return what was done; a second call does nothing.
 
     `dev` allows one replica; otherwise three with two in sync. Partitions are only ever added.
     """
-    changes = plan(bootstrap, dev=dev)
-    admin = _admin(bootstrap)
+    changes = plan(broker, dev=dev)
+    admin, _ = _connect(broker)
     declared = {topic.name: topic for topic in TOPICS}
     for change in changes:
         topic = declared[change.topic]
@@ -77,9 +79,9 @@ def apply(bootstrap: str, *, dev: bool = False) -> list[Change]:
     return changes
 
 
-def check(bootstrap: str, topics: tuple[str, ...], *, dev: bool = False) -> None:
+def check(broker: Broker, topics: tuple[str, ...], *, dev: bool = False) -> None:
     """Raise `TopicsNotReady` unless each of `topics` exists with three replicas (one suffices with `dev`)."""
-    metadata = _metadata(_admin(bootstrap))
+    _, metadata = _connect(broker)
     missing = [name for name in topics if name not in metadata.topics]
     if missing:
         raise TopicsNotReady(f"missing topics {', '.join(missing)}; run: headrace topics apply")
@@ -110,19 +112,15 @@ def _settings(topic: Topic, *, dev: bool) -> dict[str, str]:
     return topic.settings() | {"min.insync.replicas": "1" if dev else "2"}
 
 
-def _admin(bootstrap: str) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 1000})
-
-
-def _metadata(admin: AdminClient) -> ClusterMetadata:
+def _connect(broker: Broker) -> tuple[AdminClient, ClusterMetadata]:
+    complaint = Complaint()
+    settings: dict[str, Any] = librdkafka(broker) | {"error_cb": complaint.hear}
+    admin = AdminClient(settings)
     try:
-        return admin.list_topics(timeout=_TIMEOUT)
+        return admin, admin.list_topics(timeout=_TIMEOUT)
     except KafkaException as error:
-        raise DependencyDown("Kafka does not answer") from error
-
-
-def _partitions(admin: AdminClient) -> dict[str, int]:
-    return {name: len(topic.partitions) for name, topic in _metadata(admin).topics.items()}
+        admin.poll(0)
+        raise DependencyDown(complaint.reason) from error
 
 
 def _configs(admin: AdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:

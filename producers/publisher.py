@@ -9,15 +9,19 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from producers.clients import Complaint, librdkafka
+from schemas.broker import Broker
 from schemas.errors import LogUnavailable
 from schemas.records import Outgoing
 
 log = logging.getLogger(__name__)
+QUIET_SECONDS = 10.0  # between two complaints about the same refusal, which is repeated every second
 RETRY_AFTER = 2.0  # seconds a caller is told to wait; a broker restart takes 4 to 6
 
 
@@ -29,22 +33,22 @@ class KafkaPublisher:
     """`ports.Publisher` over librdkafka. `seconds` bounds each publish, `on_fatal` ends the process by default:
     a fatal producer error (fenced, out of sequence) cannot be mended, and offsets not yet committed are read again."""
 
-    def __init__(self, bootstrap: str, seconds: float = 10.0, *, on_fatal: Callable[[], None] = _leave) -> None:
+    def __init__(self, broker: Broker, seconds: float = 10.0, *, on_fatal: Callable[[], None] = _leave) -> None:
         self._seconds = seconds
         self._on_fatal = on_fatal
+        self._complaint = Complaint()
+        self._quiet_until = 0.0
         self._partitions: dict[str, int] = {}
         self._closing = threading.Event()
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **librdkafka(broker),
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",  # Java's and aiokafka's: librdkafka's own agrees on 19 of 200 keys
                 "linger.ms": 0,
                 "message.timeout.ms": int(seconds * 1000),
                 "message.max.bytes": 1_000_000,  # values over 256 KiB go by claim: the rest is headers
-                "reconnect.backoff.max.ms": 1000,
-                "log_level": 0,
                 "error_cb": self._on_error,
             }
         )
@@ -131,3 +135,7 @@ class KafkaPublisher:
         if error.fatal():
             log.critical("the producer failed for good: %s", error.str())
             self._on_fatal()
+        self._complaint.hear(error)
+        if self._complaint.refused and time.monotonic() > self._quiet_until:
+            log.warning("%s", self._complaint.reason)
+            self._quiet_until = time.monotonic() + QUIET_SECONDS

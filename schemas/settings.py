@@ -4,19 +4,34 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.broker import Broker, Mechanism, Protocol
 from schemas.plans import INDEXES
 
 
 class Settings(BaseSettings):
     """Everything a process may be told. A sentence under each field says what it is for."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers of the log, `host:port[,host:port…]`."""
+    kafka_protocol: Protocol = "PLAINTEXT"
+    """How to speak to the log: `SASL_SSL` encrypts and logs in."""
+    kafka_mechanism: Mechanism | None = None
+    """How to log in, for the SASL protocols."""
+    kafka_username: str = ""
+    """Who logs in."""
+    kafka_password: SecretStr = SecretStr("")
+    """The password of `kafka_username`."""
+    kafka_ca: Path | None = None
+    """PEM file of the authorities that the brokers' certificates are checked against; the system's without it."""
+    kafka_certificate: Path | None = None
+    """PEM file of the client's own certificate, for mutual TLS."""
+    kafka_key: Path | None = None
+    """PEM file of the key of `kafka_certificate`, without a password."""
     postgres: SecretStr = SecretStr("postgresql://headrace_api@127.0.0.1:5432/headrace")
     """PostgreSQL URL of this process's role."""
     blobs: str = "file:///tmp/headrace/blobs"
@@ -98,3 +113,16 @@ class Settings(BaseSettings):
         if not value or not set(value) <= set(INDEXES) or len(set(value)) < len(value):
             raise ValueError(f"name one or more of {', '.join(INDEXES)}, each once")
         return value
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Settings":
+        _ = self.broker  # contradictions are told at the start, not by the first client
+        return self
+
+    @property
+    def broker(self) -> Broker:
+        """How every client reaches the log."""
+        return Broker(
+            self.kafka, self.kafka_protocol, self.kafka_mechanism, self.kafka_username, self.kafka_password,
+            self.kafka_ca, self.kafka_certificate, self.kafka_key,
+        )  # fmt: skip

@@ -10,15 +10,16 @@ import pytest
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
+from schemas.broker import Broker
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap address of a real broker without topics."""
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A real broker without topics."""
     port, controller_port = ports.free(2)
     server = Kafka(tmp_path_factory.mktemp("kafka"), port, controller_port)
     with children.running(server):
-        yield server.bootstrap
+        yield Broker(server.bootstrap)
 
 
 @pytest.fixture(scope="session")

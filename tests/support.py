@@ -7,6 +7,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from producers.clients import librdkafka
+from schemas.broker import Broker
+
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
     """Wait for a condition."""
@@ -16,11 +19,9 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
-def read(bootstrap: str, topic: str) -> list[Any]:
+def read(broker: Broker, topic: str) -> list[Any]:
     """Everything that lies on a topic."""
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex, "enable.auto.commit": False, "log_level": 0}
-    )
+    consumer = Consumer({**librdkafka(broker), "group.id": uuid.uuid4().hex, "enable.auto.commit": False})
     found = []
     for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)

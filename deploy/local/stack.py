@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from deploy.local import layout, ports, secret_store
-from deploy.local.children import Server
+from deploy.local.children import Server, StartFailed
 from deploy.local.journal import Report
 from deploy.local.kafka import Kafka
 from deploy.local.layout import Layout
@@ -22,6 +22,8 @@ from deploy.local.postgres import Postgres
 from deploy.local.secret_store import Secrets
 from deploy.local.slots import Group, Slot
 from deploy.local.supervisor import Supervisor
+from schemas.broker import Broker
+from schemas.settings import Settings
 
 APIS = ("api-1", "api-2")
 SINKS = ("projector", "index-pgvector")
@@ -35,17 +37,21 @@ class PortTaken(Exception):
 class Given:
     """What the environment names: for the rest, embedded parts are started."""
 
-    kafka: str | None
+    kafka: Broker | None
     postgres_admin: str | None
     blobs: str | None
     ocr_workers: int
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Given":
-        """From `HEADRACE_KAFKA`, `HEADRACE_POSTGRES_ADMIN`, `HEADRACE_BLOBS`, `HEADRACE_OCR_WORKERS`."""
+        """From `HEADRACE_KAFKA` and what belongs to it, `HEADRACE_POSTGRES_ADMIN`, `HEADRACE_BLOBS`,
+        `HEADRACE_OCR_WORKERS`. Raises `StartFailed` where the broker's login or TLS is set, and the broker is not."""
+        kafka = environment.get("HEADRACE_KAFKA")
+        if not kafka and (stray := sorted(name for name in environment if name.startswith("HEADRACE_KAFKA_"))):
+            raise StartFailed(f"{stray[0]} is set, but HEADRACE_KAFKA is not: the embedded broker has no login or TLS")
         default = max(1, min(2, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1))
         return cls(
-            environment.get("HEADRACE_KAFKA"),
+            Settings().broker if kafka else None,
             environment.get("HEADRACE_POSTGRES_ADMIN"),
             environment.get("HEADRACE_BLOBS"),
             int(environment.get("HEADRACE_OCR_WORKERS") or default),
@@ -91,7 +97,7 @@ class Stack:
         from producers import provisioning
         from sinks.postgres.migrate import migrate
 
-        provisioning.apply(self._bootstrap, dev=True)
+        provisioning.apply(self._broker, dev=True)
         migrate(self._given.postgres_admin or self._postgres.url, self._secrets.passwords)
         for name in APIS:
             argv = ("api.main", "--fd", str(self._listener.fileno()), "--own-port", str(self._ports[name]))
@@ -102,8 +108,8 @@ class Stack:
             yield self._slot(name, "sink", ("sinks.worker", name.rpartition("-")[0]))
 
     @property
-    def _bootstrap(self) -> str:
-        return self._given.kafka or self._kafka.bootstrap
+    def _broker(self) -> Broker:
+        return self._given.kafka or Broker(self._kafka.bootstrap)
 
     def _slot(self, name: str, group: Group, module: tuple[str, ...], pass_fds: tuple[int, ...] = ()) -> Slot:
         # -P: a file or folder of the user's named like a module of ours must not be imported in its place
@@ -114,7 +120,7 @@ class Stack:
         """What a process is told: its own role's password, and keys only where they are used."""
         inherited = {key: value for key, value in os.environ.items() if key != "HEADRACE_POSTGRES_ADMIN"}
         told = {
-            "HEADRACE_KAFKA": self._bootstrap,
+            "HEADRACE_KAFKA": self._broker.bootstrap,
             "HEADRACE_BLOBS": self._given.blobs or (self._layout.data / "blobs").as_uri(),
             "HEADRACE_SLOT": name,
             "HEADRACE_RUN_DIR": str(self._layout.run),

@@ -11,6 +11,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pydantic import ValidationError
 
+from producers.clients import Complaint, librdkafka
+from schemas.broker import Broker
 from schemas.control import ControlEntry
 
 log = logging.getLogger(__name__)
@@ -26,9 +28,9 @@ class CompactedView:
     client a view: what a client asks for while a fetch is held at the broker waits behind that fetch.
     """
 
-    def __init__(self, topic: str, bootstrap: str) -> None:
+    def __init__(self, topic: str, broker: Broker) -> None:
         self._topic = topic
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._values: dict[bytes, bytes] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -39,23 +41,26 @@ class CompactedView:
         """Read to the present end, waiting for the log as long as it takes, then follow."""
         caught_up = asyncio.Event()
         tell = asyncio.get_running_loop().call_soon_threadsafe
-        arguments = (lambda: tell(caught_up.set),)
+        complaint = Complaint()
+        consumer = self._consumer(complaint)  # here, so that settings which the client refuses are raised
+        arguments = (consumer, complaint, lambda: tell(caught_up.set))
         threading.Thread(target=self._follow, args=arguments, name=self._topic, daemon=True).start()
         await caught_up.wait()
 
-    def _follow(self, caught_up: Callable[[], object]) -> None:
-        consumer = Consumer(
+    def _consumer(self, complaint: Complaint) -> Consumer:
+        return Consumer(
             {
-                "bootstrap.servers": self._bootstrap,
+                **librdkafka(self._broker),
                 "group.id": "headrace.views",  # the client wants one; it joins nothing and commits nothing
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": WAIT_MS,
-                "reconnect.backoff.max.ms": 1000,
-                "log_level": 0,
+                "error_cb": complaint.hear,
             }
         )
-        extents = self._extents(consumer)
+
+    def _follow(self, consumer: Consumer, complaint: Complaint, caught_up: Callable[[], object]) -> None:
+        extents = self._extents(consumer, complaint)
         consumer.assign([TopicPartition(self._topic, number, low) for number, (low, _) in extents.items()])
         unread = {number for number, (low, high) in extents.items() if low < high}
         if not unread:
@@ -71,7 +76,7 @@ class CompactedView:
                 if not unread:
                     caught_up()
 
-    def _extents(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+    def _extents(self, consumer: Consumer, complaint: Complaint) -> dict[int, tuple[int, int]]:
         """The first and the next offset of each partition."""
         while True:
             try:
@@ -80,8 +85,9 @@ class CompactedView:
                     number: consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=_LOG_SECONDS)
                     for number in partitions
                 }
-            except KafkaException as error:
-                log.warning("%s cannot be read yet: %s", self._topic, error)
+            except KafkaException:
+                consumer.poll(0)
+                log.warning("%s cannot be read yet: %s", self._topic, complaint.reason)
                 time.sleep(1)
 
     def _put(self, key: bytes, value: bytes | None) -> None:
@@ -103,4 +109,5 @@ class ControlView(CompactedView):
             entry = ControlEntry.model_validate_json(value)
         except ValidationError:  # a newer release's order: not one of ours to follow
             return False
-        return entry.action == "cancel" and run <= entry.run and (entry.until is None or entry.until > datetime.now(UTC))
+        stands = entry.until is None or entry.until > datetime.now(UTC)
+        return entry.action == "cancel" and run <= entry.run and stands

@@ -21,8 +21,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
+from processors.stream.credentials import tls
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
+from schemas.broker import Broker
 from schemas.records import Partition, Record
 
 log = logging.getLogger(__name__)
@@ -86,7 +88,8 @@ class FaustStream:
         group = self._group
         app = faust.App(
             group.name,
-            broker=[URL(f"kafka://{server}") for server in group.bootstrap.split(",")],
+            broker=[URL(f"kafka://{server}") for server in group.broker.bootstrap.split(",")],
+            broker_credentials=_credentials(group.broker),
             broker_client_id=group.instance,
             consumer_group_instance_id=group.instance,
             broker_session_timeout=group.session_seconds,
@@ -219,6 +222,17 @@ class _Transport(driver.Transport):
     def __init__(self, url: Any, app: faust.App, stream: FaustStream) -> None:
         super().__init__(url, app)
         self.stream = stream
+
+
+def _credentials(broker: Broker) -> Any:
+    if not broker.logs_in:
+        return tls(broker)
+    return faust.SASLCredentials(
+        username=broker.username,
+        password=broker.password.get_secret_value(),
+        ssl_context=tls(broker),
+        mechanism=broker.mechanism,
+    )
 
 
 def _record(partition: Partition, epoch: int, message: Any) -> Record:

@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from processors.stream.credentials import aiokafka
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
 from schemas.records import Partition, Record
@@ -66,7 +67,7 @@ class KafkaStream:
     def _consumer(self) -> AIOKafkaConsumer:
         session = int(self._group.session_seconds * 1000)
         return AIOKafkaConsumer(
-            bootstrap_servers=self._group.bootstrap,
+            **aiokafka(self._group.broker),
             group_id=self._group.name,
             group_instance_id=self._group.instance,
             client_id=self._group.instance,

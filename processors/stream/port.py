@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from processors.watermark import Watermarks
+from schemas.broker import Broker
 from schemas.records import Partition, Record
 
 
@@ -47,7 +48,7 @@ class Group:
     name: str
     instance: str
     topics: tuple[str, ...]
-    bootstrap: str
+    broker: Broker
     session_seconds: float = 10.0
     commit_seconds: float = 1.0
     grace_seconds: float = 8.0

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer
 from deploy.local import ports
 from producers import provisioning
 from schemas import topics
+from schemas.broker import Broker
 from schemas.codec import decode
 from schemas.documents import Claim, JobSubmitted, PageRead
 from schemas.failpoints import Failpoints
@@ -41,9 +42,9 @@ def database(postgres: str) -> Database:
 
 
 @pytest.fixture(scope="module")
-def log(kafka: str) -> str:
+def log(kafka: Broker) -> str:
     provisioning.apply(kafka, dev=True)
-    return kafka
+    return kafka.bootstrap
 
 
 @pytest.fixture

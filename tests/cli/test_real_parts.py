@@ -13,17 +13,18 @@ from cli.errors import CliError, Exit
 from deploy.local import ports
 from deploy.local.layout import Layout
 from producers import provisioning
+from schemas.broker import Broker
 from tests.sinks.databases import fresh, rows
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_doctor_sees_topics_and_migrations(
-    kafka: str, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: Broker, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provisioning.apply(kafka, dev=True)
     database = fresh(postgres)
-    monkeypatch.setenv("HEADRACE_KAFKA", kafka)
+    monkeypatch.setenv("HEADRACE_KAFKA", kafka.bootstrap)
     monkeypatch.setenv("HEADRACE_POSTGRES_ADMIN", database.admin)
     assert [check.state for check in server_checks.topics(tmp_path)] == ["ok"]
     assert [check.state for check in server_checks.migrations(tmp_path)] == ["ok"]

@@ -7,7 +7,9 @@ import uuid
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from producers.clients import librdkafka
 from producers.publisher import KafkaPublisher
+from schemas.broker import Broker
 from schemas.codec import encode
 from schemas.documents import ChunksIndexed
 from schemas.envelope import Envelope, new_trace
@@ -15,9 +17,9 @@ from schemas.plans import DOCUMENT
 
 
 @pytest.mark.needs("kcat")
-async def test_kcat_reads_a_record_as_a_cloudevent(kafka: str) -> None:
+async def test_kcat_reads_a_record_as_a_cloudevent(kafka: Broker) -> None:
     topic = f"kcat-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient(librdkafka(kafka))
     for future in admin.create_topics([NewTopic(topic, 1, 1)]).values():
         future.result(10)
     envelope = Envelope.model_validate(
@@ -29,7 +31,7 @@ async def test_kcat_reads_a_record_as_a_cloudevent(kafka: str) -> None:
     publisher = KafkaPublisher(kafka)
     await publisher.publish([encode(topic, envelope, ChunksIndexed(index="pgvector", count=3))])
     await publisher.close()
-    read = ["kcat", "-b", kafka, "-C", "-t", topic, "-e", "-q", "-J"]
+    read = ["kcat", "-b", kafka.bootstrap, "-C", "-t", topic, "-e", "-q", "-J"]
     seen = json.loads(subprocess.run(read, capture_output=True, text=True, check=True, timeout=30).stdout)
     headers = dict(zip(seen["headers"][::2], seen["headers"][1::2], strict=True))
     assert seen["key"] == "job_a"

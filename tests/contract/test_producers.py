@@ -15,24 +15,26 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from producers import provisioning
+from producers.clients import librdkafka
 from producers.lag import LagSource
 from producers.publisher import KafkaPublisher
+from schemas.broker import Broker
 from schemas.errors import DependencyDown, LogUnavailable
 from schemas.records import Outgoing
 from schemas.topics import CONTROL, DEAD_LETTERS, JOBS, TOPICS
 
 
 @pytest.fixture
-def topic(kafka: str) -> str:
+def topic(kafka: Broker) -> str:
     name = f"contract-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient(librdkafka(kafka))
     for future in admin.create_topics([NewTopic(name, 5, 1)]).values():
         future.result(10)
     return name
 
 
-def _read(kafka: str, topic: str, count: int) -> list[tuple[int, bytes, bytes]]:
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"})
+def _read(kafka: Broker, topic: str, count: int) -> list[tuple[int, bytes, bytes]]:
+    consumer = Consumer({**librdkafka(kafka), "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, number, 0) for number in range(5)])
     found = []
     while len(found) < count:
@@ -43,7 +45,7 @@ def _read(kafka: str, topic: str, count: int) -> list[tuple[int, bytes, bytes]]:
     return found
 
 
-async def test_keys_fall_on_the_partitions_of_javas_partitioner(kafka: str, topic: str) -> None:
+async def test_keys_fall_on_the_partitions_of_javas_partitioner(kafka: Broker, topic: str) -> None:
     publisher = KafkaPublisher(kafka)
     keys = [uuid.uuid4().hex.encode() for _ in range(1000)]
     await publisher.publish([Outgoing(topic, key, b"") for key in keys])
@@ -52,7 +54,7 @@ async def test_keys_fall_on_the_partitions_of_javas_partitioner(kafka: str, topi
     assert placed == {key: (murmur2(key) & 0x7FFFFFFF) % 5 for key in keys}
 
 
-async def test_a_spread_chooses_the_partition_and_order_is_kept(kafka: str, topic: str) -> None:
+async def test_a_spread_chooses_the_partition_and_order_is_kept(kafka: Broker, topic: str) -> None:
     publisher = KafkaPublisher(kafka)
     await publisher.publish([Outgoing(topic, b"k", b"%d" % n, (), n) for n in range(50)])
     await publisher.close()
@@ -65,7 +67,7 @@ async def test_a_spread_chooses_the_partition_and_order_is_kept(kafka: str, topi
 
 async def test_a_log_that_is_away_is_said_in_time_and_nothing_hangs() -> None:
     (port,) = ports.free(1)
-    publisher = KafkaPublisher(f"127.0.0.1:{port}", seconds=1.0)
+    publisher = KafkaPublisher(Broker(f"127.0.0.1:{port}"), seconds=1.0)
     began = time.monotonic()
     with pytest.raises(LogUnavailable):
         await publisher.ping()
@@ -76,7 +78,7 @@ async def test_a_log_that_is_away_is_said_in_time_and_nothing_hangs() -> None:
     await publisher.close()
 
 
-def test_topics_are_planned_made_once_and_checked(kafka: str) -> None:
+def test_topics_are_planned_made_once_and_checked(kafka: Broker) -> None:
     provisioning.apply(kafka, dev=True)
     assert provisioning.plan(kafka, dev=True) == []
     assert provisioning.apply(kafka, dev=True) == []
@@ -87,7 +89,7 @@ def test_topics_are_planned_made_once_and_checked(kafka: str) -> None:
         provisioning.check(kafka, (JOBS.name,))
 
 
-def test_a_changed_setting_is_seen_and_mended(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_setting_is_seen_and_mended(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     provisioning.apply(kafka, dev=True)
     other = JOBS.__class__(JOBS.name, JOBS.partitions + 1, JOBS.records, JOBS.key, JOBS.readers, retention_ms=3_600_000)
     monkeypatch.setattr(provisioning, "TOPICS", (other,))
@@ -100,10 +102,10 @@ def test_provisioning_says_when_the_log_is_away(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(provisioning, "_TIMEOUT", 0.5)
     (port,) = ports.free(1)
     with pytest.raises(DependencyDown):
-        provisioning.check(f"127.0.0.1:{port}", (CONTROL.name,))
+        provisioning.check(Broker(f"127.0.0.1:{port}"), (CONTROL.name,))
 
 
-async def test_lag_counts_what_is_not_committed_and_how_old_it_is(kafka: str) -> None:
+async def test_lag_counts_what_is_not_committed_and_how_old_it_is(kafka: Broker) -> None:
     provisioning.apply(kafka, dev=True)
     source = LagSource(kafka)
     before = {(item.group, item.topic): item for item in await asyncio.to_thread(source.read)}

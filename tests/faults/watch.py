@@ -14,6 +14,7 @@ import asyncpg
 import httpx2
 
 from deploy.local.session import Session
+from schemas.broker import Broker
 from tests.support import read, until
 
 SUPERVISED, SERVERS = 5.0, 30.0
@@ -139,7 +140,7 @@ class Judge:
     def _told(self) -> dict[str, dict[tuple[str, int], set[str]]]:
         """On the log: kind to page to the ids said of it. A repeat of the same work has the same id."""
         told: dict[str, dict[tuple[str, int], set[str]]] = defaultdict(lambda: defaultdict(set))
-        for message in read(self._stack.kafka, "headrace.events"):
+        for message in read(Broker(self._stack.kafka), "headrace.events"):
             said = {name: value.decode() for name, value in message.headers()}
             told[said["ce_type"].split(".")[1]][said["ce_job"], int(said["ce_part"])].add(said["ce_id"])
         return told
@@ -147,12 +148,12 @@ class Judge:
     def _passages(self) -> dict[tuple[str, int], int]:
         """On the log: how many passages each page was cut into."""
         found = {}
-        for message in read(self._stack.kafka, "headrace.vectors"):
+        for message in read(Broker(self._stack.kafka), "headrace.vectors"):
             said = {name: value.decode() for name, value in message.headers()}
             found[said["ce_job"], int(said["ce_part"])] = len(json.loads(message.value())["chunks"])
         return found
 
     def repeats(self, topic: str) -> tuple[int, int]:
         """Records of a topic, and how many of them repeat an id: work done twice."""
-        ids = [dict(message.headers() or [])["ce_id"] for message in read(self._stack.kafka, topic)]
+        ids = [dict(message.headers() or [])["ce_id"] for message in read(Broker(self._stack.kafka), topic)]
         return len(ids), len(ids) - len(set(ids))

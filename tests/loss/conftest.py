@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.broker import Broker
 from tests.loss.harness import Bench
 
 _DOUBLES = pytest.StashKey[dict[str, tuple[int, int]]]()
@@ -15,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(params=["faust", "kafka"])
-def bench(request: pytest.FixtureRequest, kafka: str, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, kafka: Broker, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(kafka, tmp_path, request.param)
     yield made
     made.close()

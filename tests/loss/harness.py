@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from producers import provisioning
+from producers.clients import librdkafka
+from schemas.broker import Broker
 from schemas.documents import ChunksIndexed
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.plans import DOCUMENT
@@ -25,8 +27,8 @@ from tests.support import read, until
 class Bench:
     """One topic in, one topic out, one group, and its members."""
 
-    def __init__(self, bootstrap: str, folder: Path, stream: str, partitions: int = 4) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, broker: Broker, folder: Path, stream: str, partitions: int = 4) -> None:
+        self.broker = broker
         self.folder = folder
         self._stream = stream
         tag = uuid.uuid4().hex[:8]
@@ -34,8 +36,8 @@ class Bench:
         self._partitions = partitions
         self.job = f"job_{tag}"
         self._members: list[subprocess.Popen[bytes]] = []
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        provisioning.apply(bootstrap, dev=True)
+        self._admin = AdminClient(librdkafka(broker))
+        provisioning.apply(broker, dev=True)
         for name in (self.topic, self.out):
             self.create(name)
 
@@ -45,7 +47,7 @@ class Bench:
 
     def feed(self, numbers: Iterable[int], *, raw: Iterable[bytes] = ()) -> None:
         """Records numbered by their part, round the partitions; `raw` values get no envelope."""
-        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        producer = Producer(librdkafka(self.broker))
         for number in numbers:
             value = ChunksIndexed(index="in", count=number).model_dump_json()
             headers = list(self.envelope(number).headers())
@@ -63,13 +65,13 @@ class Bench:
 
     def order(self, value: bytes) -> None:
         """A control record about the job."""
-        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        producer = Producer(librdkafka(self.broker))
         producer.produce(CONTROL.name, value, self.job)
         assert producer.flush(20) == 0
 
     def start(self, slot: str = "loss-1", **script: object) -> subprocess.Popen[bytes]:
         told = {
-            "folder": str(self.folder), "slot": slot, "bootstrap": self.bootstrap, "group": self.group,
+            "folder": str(self.folder), "slot": slot, "bootstrap": self.broker.bootstrap, "group": self.group,
             "topic": self.topic, "out": self.out, "stream": self._stream, **script,
         }  # fmt: skip
         (self.folder / f"{slot}.ready").unlink(missing_ok=True)
@@ -101,7 +103,7 @@ class Bench:
 
     def emitted(self) -> Counter[int]:
         """Parts on the output topic, by how often they lie there."""
-        return Counter(_part(message) for message in read(self.bootstrap, self.out))
+        return Counter(_part(message) for message in read(self.broker, self.out))
 
     def dead(self) -> list[dict[str, str]]:
         """This group's dead letters: their headers, and their value under `value`."""
@@ -110,12 +112,12 @@ class Bench:
                 **{name: data.decode() for name, data in message.headers() or ()},
                 "value": (message.value() or b"").decode("latin1"),
             }
-            for message in read(self.bootstrap, DEAD_LETTERS.name)
+            for message in read(self.broker, DEAD_LETTERS.name)
         ]
         return [letter for letter in letters if letter.get("headrace_position", "").startswith(f"{self.topic}[")]
 
     def committed(self) -> dict[int, int]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "log_level": 0})
+        consumer = Consumer({**librdkafka(self.broker), "group.id": self.group})
         asked = [TopicPartition(self.topic, number) for number in range(self._partitions)]
         found = {item.partition: max(0, item.offset) for item in consumer.committed(asked, timeout=10)}
         consumer.close()

@@ -23,6 +23,7 @@ from processors.watermark import Watermarks
 from processors.worker import adapter
 from producers import provisioning
 from producers.publisher import KafkaPublisher
+from schemas.broker import Broker
 from schemas.codec import follow
 from schemas.documents import ChunksIndexed
 from schemas.failpoints import Failpoints
@@ -75,19 +76,19 @@ async def _as_is(record: Record) -> Record:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     script = json.loads(sys.argv[1])
-    folder, slot, bootstrap = Path(script["folder"]), script["slot"], script["bootstrap"]
-    group = Group(script["group"], slot, (script["topic"],), bootstrap, session_seconds=6.0)
-    provisioning.check(bootstrap, group.topics, dev=True)
+    folder, slot, broker = Path(script["folder"]), script["slot"], Broker(script["bootstrap"])
+    group = Group(script["group"], slot, (script["topic"],), broker, session_seconds=6.0)
+    provisioning.check(broker, group.topics, dev=True)
     watermarks = Watermarks()
     step = Scripted(script, folder / "journal")
 
     async def build() -> Runner:
-        marks, orders = CompactedView(ATTEMPTS.name, bootstrap), ControlView(CONTROL.name, bootstrap)
+        marks, orders = CompactedView(ATTEMPTS.name, broker), ControlView(CONTROL.name, broker)
         await asyncio.gather(marks.open(), orders.open())
         return Runner(
             Parts(
                 handler=StepHandler(step, 60.0),
-                publisher=KafkaPublisher(bootstrap),
+                publisher=KafkaPublisher(broker),
                 attempts=Attempts(group.name, slot, folder, marks),
                 orders=orders,
                 failpoints=Failpoints(slot, folder),

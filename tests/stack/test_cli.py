@@ -9,6 +9,7 @@ import pytest
 from cli import main as command_line
 from deploy.local import stack
 from producers import provisioning
+from schemas.broker import Broker
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -72,9 +73,9 @@ def test_a_port_of_somebody_else_is_refused_before_anything_starts(
 
 
 def test_topics_are_planned_applied_and_then_as_declared(
-    kafka: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HEADRACE_KAFKA", kafka)
+    monkeypatch.setenv("HEADRACE_KAFKA", kafka.bootstrap)
     monkeypatch.setenv("HEADRACE_DEV", "true")
     assert _run(monkeypatch, "topics", "apply") == 0
     capsys.readouterr()

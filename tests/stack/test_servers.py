@@ -13,10 +13,12 @@ from confluent_kafka.admin import AdminClient
 from deploy.local import children, ports
 from deploy.local.children import StartFailed
 from deploy.local.postgres import Postgres, in_namespace, with_capability
+from producers.clients import librdkafka
+from schemas.broker import Broker
 
 
-def test_kafka_answers_with_one_broker_and_makes_no_topic_by_itself(kafka: str) -> None:
-    metadata = AdminClient({"bootstrap.servers": kafka}).list_topics("never-made", timeout=5)
+def test_kafka_answers_with_one_broker_and_makes_no_topic_by_itself(kafka: Broker) -> None:
+    metadata = AdminClient(librdkafka(kafka)).list_topics("never-made", timeout=5)
     assert len(metadata.brokers) == 1
     assert metadata.topics["never-made"].error is not None
 
