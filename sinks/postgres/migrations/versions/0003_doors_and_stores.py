@@ -24,7 +24,7 @@ CREATE INDEX outbox_by_commit ON outbox (xid, seq);
 
 CREATE TABLE incarnation (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
-    only boolean PRIMARY KEY DEFAULT true CHECK (only)
+    "only" boolean PRIMARY KEY DEFAULT true CHECK ("only")
 );
 INSERT INTO incarnation DEFAULT VALUES;
 
