@@ -1,9 +1,9 @@
 """The ports: what the house asks of the world. Each says whether it answers, by `ping()`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.documents import Claim
 from schemas.envelope import Lane
@@ -21,6 +21,7 @@ from schemas.jobs import (
     SearchMode,
 )
 from schemas.records import Outgoing
+from schemas.results import RelayPosition
 
 
 class Pingable(Protocol):
@@ -144,4 +145,63 @@ class TextEmbedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector a text (blocking, CPU)."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where a row stands in an outbox: the transaction that wrote it, its number. Rows are relayed in this order."""
+
+    xid: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A row of an outbox: one record of one tenant, to be published as it is."""
+
+    place: Place
+    tenant: str
+    record: Outgoing
+
+
+class Outbox(Protocol):
+    """Records that transactions have left to be published, read by one process at a time; all raise `DependencyDown`.
+
+    Where that is raised, `close` and begin again with `lead`: somebody else may lead by now.
+    """
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process still leads, as far as it knows (any thread may ask)."""
+        ...
+
+    async def lead(self, news: Callable[[], object]) -> str | None:
+        """The incarnation of the database once this process leads, None while another does: then ask again.
+
+        From then on `news` is called when rows were committed, and when the leadership is lost.
+        """
+        ...
+
+    async def begin(self, position: RelayPosition | None) -> Place:
+        """Where to go on from `position`; the beginning where it says nothing about this database."""
+        ...
+
+    async def read(self, after: Place) -> list[OutboxRow]:
+        """The next rows in order, at most some hundred and some MiB; no later row can ever come before them."""
+        ...
+
+    async def held_back(self, after: Place) -> bool:
+        """Whether rows are committed that `read` does not give yet, as an older transaction has not ended."""
+        ...
+
+    async def backlog(self, after: Place) -> tuple[int, float]:
+        """How many rows wait, and the age of the oldest in seconds."""
+        ...
+
+    async def prune(self, through: Place) -> bool:
+        """Forget some of the rows up to `through` that are old enough; whether there may be more."""
+        ...
+
+    async def close(self) -> None:
+        """Give the lead up."""
         ...

@@ -1,10 +1,14 @@
-"""Composition root of the sinks: `python -m sinks.worker NAME` is one member of the sink's consumer group."""
+"""Composition root of the sinks: `python -m sinks.worker NAME` is one member of the sink's consumer group.
+
+`relay` is a process of its own shape: it reads a table.
+"""
 
 import sys
 from collections.abc import Callable
 
+from processors import logs, telemetry
 from processors.handlers import SinkHandler
-from processors.worker import Job, run
+from processors.worker import Job, mark_ready, run
 from schemas.failpoints import Failpoints
 from schemas.settings import Settings
 from schemas.work import Sink
@@ -27,10 +31,21 @@ SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {"projector": _projec
 BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs
 
 
+def _relay(settings: Settings) -> int:
+    from sinks import relay
+
+    logs.set_up()
+    if settings.metrics_port:
+        telemetry.serve(settings.metrics_port)
+    return relay.run(settings, lambda: mark_ready(settings), telemetry.HOLDING.labels("relay").set)
+
+
 def main() -> int:
     """Run the sink named on the command line."""
     (name,) = sys.argv[1:]
     settings = Settings()
+    if name == "relay":
+        return _relay(settings)
     sink = SINKS[name](settings, Failpoints(settings.slot, settings.run_dir))
     job = Job(name, SinkHandler(sink), BATCH, "kafka", skips=name != "projector")
     return run(job, settings, open_blobs(settings.blobs))
