@@ -11,7 +11,8 @@ from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
-from api.v1 import jobs, pages, search
+from api.streams import EventStreams
+from api.v1 import control, events, jobs, pages, search
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -21,6 +22,7 @@ def create_app(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         queries.start()
+        parts.bell.start()
         try:
             yield
         finally:
@@ -33,9 +35,10 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.queries = queries
     app.state.metrics = metrics = ApiMetrics(parts.lag)
+    app.state.streams = EventStreams(parts.jobs, parts.bell, parts.settings.max_streams, metrics.streams)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
     errors.install(app)
-    for router in (jobs.router, pages.router, search.router, health.router):
+    for router in (jobs.router, pages.router, control.router, events.router, search.router, health.router):
         app.include_router(router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

@@ -19,6 +19,7 @@ import uvicorn
 from api.app import create_app
 from api.parts import Parts
 from api.queries import LazyEmbedder
+from api.streams import EventStreams
 from producers.lag import LagSource
 from producers.publisher import KafkaPublisher
 from schemas.ids import JobIds
@@ -30,22 +31,24 @@ def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
     from sinks.blobs import open_blobs
     from sinks.pgvector_search import PgvectorSearch
+    from sinks.postgres.listener import JobListener
     from sinks.postgres.reader import PostgresJobReader
 
     database = settings.postgres.get_secret_value()
-    jobs, search = PostgresJobReader(database), PgvectorSearch(database)
+    jobs, bell, search = PostgresJobReader(database), JobListener(database), PgvectorSearch(database)
     publisher = KafkaPublisher(settings.broker, settings.publish_seconds)
     lag = LagSource(settings.broker)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),
         jobs=jobs,
+        bell=bell,
         search=search,
         embedder=LazyEmbedder(partial(_load, settings)),
         ids=JobIds({number: secret.get_secret_value() for number, secret in settings.id_keys.items()}),
         settings=settings,
         lag=lag,
-        closers=(publisher.close, jobs.close, search.close, partial(asyncio.to_thread, lag.close)),
+        closers=(publisher.close, bell.close, jobs.close, search.close, partial(asyncio.to_thread, lag.close)),
     )
 
 
@@ -61,28 +64,35 @@ def main() -> None:
     sockets = [_listen(options.host, options.own_port)]
     if options.fd is not None:
         sockets.append(socket.socket(fileno=options.fd))
+    app = create_app(connect(settings))
     config = uvicorn.Config(
-        create_app(connect(settings)),
+        app,
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    _MarkedServer(config, settings).run(sockets)
+    _Server(config, settings, app.state.streams).run(sockets)
 
 
-class _MarkedServer(uvicorn.Server):
-    """Leaves the ready mark once it serves."""
+class _Server(uvicorn.Server):
+    """Leaves the ready mark once it serves, and ends event streams before it waits for requests to end."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, streams: EventStreams) -> None:
         super().__init__(config)
         self._settings = settings
+        self._streams = streams
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
         await super().startup(sockets)
         if self._settings.run_dir is not None:
             _mark(self._settings.run_dir / f"{self._settings.slot}.ready")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving; streams end by themselves, everything else may finish."""
+        self._streams.end()
+        await super().shutdown(sockets)
 
 
 def _mark(path: Path) -> None:

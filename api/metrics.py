@@ -23,12 +23,14 @@ class ApiMetrics:
         accepted: Metric = "headrace_api_accepted_total"
         behind: Metric = "headrace_group_lag_records"
         age: Metric = "headrace_group_oldest_age_seconds"
+        streams: Metric = "headrace_api_streams"
         dead: Metric = "headrace_dead_letters_records"
         self._registry = registry = CollectorRegistry()
         self._seconds = Histogram(
             seconds, "Seconds of an HTTP request.", ("route", "status"), registry=registry, buckets=_BUCKETS
         )
         self._accepted = Counter(accepted, "Jobs accepted (202).", registry=registry)
+        self.streams = Gauge(streams, "Event streams that are open now.", registry=registry)
         # A registry of their own: with the log down these are left out rather than shown stale.
         self._groups = groups = CollectorRegistry()
         self._behind = Gauge(behind, "Records not yet committed by the group.", ("group", "topic"), registry=groups)

@@ -52,7 +52,7 @@ class RequestFrame:
                 await answer(scope, exchange.receive, exchange.send)
         finally:
             path = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.observe(path, exchange.status or 500, time.monotonic() - begun)
+            self._metrics.observe(path, exchange.status or 500, (exchange.streaming or time.monotonic()) - begun)
 
 
 class _Exchange:
@@ -64,6 +64,7 @@ class _Exchange:
         self.id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
         scope.setdefault("state", {})["request_id"] = self.id
         self.status: int | None = None
+        self.streaming: float | None = None  # since when; how long a stream stays open says nothing of our speed
         self._receive = receive
         self._send = send
         self._limit = limit
@@ -84,6 +85,8 @@ class _Exchange:
         """The answer, with its request id."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if dict(message["headers"]).get(b"content-type", b"").startswith(b"text/event-stream"):
+                self.streaming = time.monotonic()
             names = [(b"x-request-id", self.id.encode()), (b"x-content-type-options", b"nosniff")]
             message = {**message, "headers": [*message["headers"], *names]}
         last = message["type"] == "http.response.body" and not message.get("more_body", False)

@@ -1,6 +1,8 @@
 """What the routes are made of: ports and settings, put together once by the composition root."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -24,6 +26,23 @@ class LagReader(Protocol):
         ...
 
 
+class JobBell(Protocol):
+    """Rings when there is news of a job. While `listening` is False it does not, and waiting needs a clock."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether bells ring now; whenever that begins (again), all of them do."""
+        ...
+
+    def start(self) -> None:
+        """Begin to listen, inside the event loop."""
+        ...
+
+    def watch(self, job: str) -> AbstractContextManager[asyncio.Event]:
+        """A bell for one job; whoever waits clears it first, then reads."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything an API process holds. `closers` run when it ends, in order."""
@@ -31,6 +50,7 @@ class Parts:
     publisher: Publisher
     blobs: BlobStore
     jobs: JobReader
+    bell: JobBell
     search: VectorSearch
     embedder: TextEmbedder
     ids: JobIds

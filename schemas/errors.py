@@ -7,6 +7,7 @@ HeadraceError
 │   └── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
+├── Overloaded            more at once than this process takes (503, come back soon)
 ├── NewerThanUs           an unknown major version or plan (hold: a rollback must dead-letter nothing)
 └── Internal              ours (retry, then reject)
 """
@@ -207,6 +208,14 @@ class LogUnavailable(DependencyDown):
 
     code = "log_unavailable"
     title = "The log does not answer; nothing was accepted, try again later"
+
+
+class Overloaded(HeadraceError):
+    """More at once than this process takes; another one, or this one soon, may have room."""
+
+    code = "overloaded"
+    status = 503
+    title = "This server has too much of this to do right now; try again"
 
 
 class BlobMissing(HeadraceError):

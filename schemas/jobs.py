@@ -136,6 +136,8 @@ class JobView(BaseModel):
     revision: int | None = Field(default=None, description="Microseconds since 1970 when it was accepted.")
     pipeline: str = "document"
     filename: str | None = None
+    deadline: AwareDatetime | None = None
+    deleted: bool = Field(default=False, description="Its document was deleted: no result is kept.")
     pages_total: int | None = None
     pages_done: int = 0
     pages: list[PageProgress] = []
@@ -197,6 +199,7 @@ class JobSummary(BaseModel):
     pipeline: str = "document"
     lane: Lane
     filename: str | None = None
+    deleted: bool = False
     pages_total: int | None = None
     created_at: AwareDatetime | None = None
     started_at: AwareDatetime | None = None

@@ -93,6 +93,7 @@ class Submission:
     revision: int
     plan: str
     lane: Lane
+    deadline: datetime | None
     deleted: bool
 
 

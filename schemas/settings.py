@@ -1,6 +1,7 @@
 """Settings: one frozen tree, read from `HEADRACE_*` variables."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,9 +56,13 @@ class Settings(BaseSettings):
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """JSON object of sha256(API key) to tenant: the bootstrap keys."""
     slot: str = "worker-1"
-    """This process's stable name; its Kafka group instance id, owned by the supervisor or StatefulSet."""
+    """This process's stable name; its Kafka group instance id, owned by the supervisor or StatefulSet.
+
+    `{hostname}` in it stands for the host's name: a restarted container keeps its own, a replica has another."""
     metrics_port: int = 0
-    """Port of `/livez` and `/metrics` on 127.0.0.1; 0 for none."""
+    """Port of `/livez`, `/readyz` and `/metrics`; 0 for none."""
+    metrics_host: str = "127.0.0.1"
+    """Address of `metrics_port`: `0.0.0.0` in a container, where others scrape it."""
     run_dir: Path | None = None
     """Folder that outlives the process: what it was running (for counting deaths), its ready mark, armed failpoints."""
     dev: bool = False
@@ -70,6 +75,8 @@ class Settings(BaseSettings):
     """`real`, or `sleep:SECONDS` and `fake` for fault runs and unit tests."""
     stream: str = ""
     """`faust` or `kafka`; empty for the step's own default (ADR 0002)."""
+    max_streams: int = Field(default=1000, ge=1)
+    """Most event streams that an API process keeps open at once."""
     upload_limit: int = 100 * 1024 * 1024
     """Largest upload in bytes."""
     max_pages: int = Field(default=2000, ge=1)
@@ -101,6 +108,11 @@ class Settings(BaseSettings):
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("slot")
+    @classmethod
+    def _placed(cls, value: str) -> str:
+        return value.replace("{hostname}", socket.gethostname())
 
     @field_validator("indexes", mode="before")
     @classmethod

@@ -1,7 +1,9 @@
 """The ports in memory, for unit tests of the doors alone."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,8 +12,18 @@ from producers.lag import GroupLag
 from schemas.documents import Claim
 from schemas.errors import DependencyDown, LogUnavailable, TooLarge
 from schemas.ids import JobIds
-from schemas.jobs import JobResult, JobView, SearchHit
-from schemas.ports import Query
+from schemas.jobs import (
+    DocumentList,
+    DocumentView,
+    JobEvent,
+    JobList,
+    JobQuery,
+    JobResult,
+    JobView,
+    PageResult,
+    SearchHit,
+)
+from schemas.ports import Query, Submission
 from schemas.records import Outgoing
 from schemas.settings import Settings
 
@@ -66,9 +78,15 @@ class FakeJobs:
     views: dict[tuple[str, str], JobView] = field(default_factory=dict)
     results: dict[tuple[str, str], JobResult] = field(default_factory=dict)
     pictures: dict[tuple[str, str, int], Claim] = field(default_factory=dict)
+    pages: dict[tuple[str, str, int], PageResult] = field(default_factory=dict)
+    submissions: dict[tuple[str, str], Submission] = field(default_factory=dict)
+    stories: dict[tuple[str, str], list[JobEvent]] = field(default_factory=dict)
+    kept: dict[tuple[str, str], DocumentView] = field(default_factory=dict)
+    asked: list[JobQuery] = field(default_factory=list)
     through: datetime | None = None
     down: bool = False
     reads: int = 0
+    story_reads: int = 0
     late: JobView | None = None
 
     async def job(self, tenant: str, job: str) -> JobView | None:
@@ -86,6 +104,33 @@ class FakeJobs:
         await self.ping()
         return self.pictures.get((tenant, job, page))
 
+    async def page(self, tenant: str, job: str, page: int) -> PageResult | None:
+        await self.ping()
+        return self.pages.get((tenant, job, page))
+
+    async def jobs(self, tenant: str, query: JobQuery) -> JobList:
+        await self.ping()
+        self.asked.append(query)
+        return JobList(data=[], has_more=False, projected_through=self.through)
+
+    async def submission(self, tenant: str, job: str) -> Submission | None:
+        await self.ping()
+        return self.submissions.get((tenant, job))
+
+    async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
+        await self.ping()
+        self.story_reads += 1
+        return [event for event in self.stories.get((tenant, job), ()) if event.seq > after][:limit]
+
+    async def document(self, tenant: str, document: str) -> DocumentView | None:
+        await self.ping()
+        return self.kept.get((tenant, document))
+
+    async def documents(self, tenant: str, after: str | None, limit: int) -> DocumentList:
+        await self.ping()
+        found = [view for (owner, _), view in self.kept.items() if owner == tenant]
+        return DocumentList(data=found[:limit], has_more=False)
+
     async def projected_through(self) -> datetime | None:
         await self.ping()
         return self.through
@@ -93,6 +138,29 @@ class FakeJobs:
     async def ping(self) -> None:
         if self.down:
             raise DependencyDown("PostgreSQL does not answer", retry_after=2)
+
+
+@dataclass
+class FakeBell:
+    """Rings when a test says so."""
+
+    listening: bool = True
+    bells: list[asyncio.Event] = field(default_factory=list)
+
+    def start(self) -> None:
+        return
+
+    @contextmanager
+    def watch(self, job: str) -> Iterator[asyncio.Event]:
+        self.bells.append(bell := asyncio.Event())
+        try:
+            yield bell
+        finally:
+            self.bells.remove(bell)
+
+    def ring(self) -> None:
+        for bell in self.bells:
+            bell.set()
 
 
 @dataclass
@@ -141,15 +209,17 @@ class World:
     publisher: FakePublisher = field(default_factory=FakePublisher)
     blobs: FakeBlobs = field(default_factory=FakeBlobs)
     jobs: FakeJobs = field(default_factory=FakeJobs)
+    bell: FakeBell = field(default_factory=FakeBell)
     search: FakeSearch = field(default_factory=FakeSearch)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     lag: FakeLag = field(default_factory=FakeLag)
     ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
     upload_limit: int = 1_000_000
+    max_streams: int = 10
 
     def parts(self) -> Parts:
         hashed = {hashlib.sha256(key.encode()).hexdigest(): tenant for key, tenant in KEYS.items()}
-        settings = Settings(api_keys=hashed, upload_limit=self.upload_limit)
+        settings = Settings(api_keys=hashed, upload_limit=self.upload_limit, max_streams=self.max_streams)
         return Parts(
-            self.publisher, self.blobs, self.jobs, self.search, self.embedder, self.ids, settings, self.lag
+            self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag
         )  # fmt: skip

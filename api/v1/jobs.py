@@ -1,19 +1,20 @@
-"""Jobs: submit a document, ask how far it is, fetch what was read."""
+"""Jobs: submit a document, list them, ask how far one is, fetch what was read."""
 
 import re
 import secrets
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
-from pydantic import AwareDatetime, BaseModel
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
 from api.auth import Tenant
-from api.errors import InvalidRequest, declare
+from api.errors import FieldProblem, InvalidRequest, declare
 from api.parts import Parts, PartsOf
-from api.uploads import SubmitFields, Upload, receive
-from schemas import topics
+from api.uploads import SubmitFields, Upload, printable, receive
+from schemas import plans, topics
 from schemas.codec import encode
 from schemas.documents import JobSubmitted
 from schemas.envelope import NAMESPACE, Envelope, child_span, new_trace
@@ -29,8 +30,8 @@ from schemas.errors import (
     Unauthorized,
     UnsupportedMedia,
 )  # fmt: skip
-from schemas.jobs import TERMINAL, JobResult, JobState, JobView
-from schemas.plans import DOCUMENT
+from schemas.jobs import TERMINAL, JobList, JobQuery, JobResult, JobState, JobView
+from schemas.plans import Plan
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 # Clocks of API processes and brokers may differ, and a publish may take `publish_seconds` after the id was issued.
@@ -62,8 +63,8 @@ class JobAccepted(BaseModel):
     id: str
     state: JobState = JobState.QUEUED
     document_id: str
-    revision: int = 1
-    pipeline: str = DOCUMENT.pipeline
+    revision: int = Field(description="Microseconds since 1970 when it was accepted; a newer one replaces an older.")
+    pipeline: str
     filename: str
     size: int
     sha256: str
@@ -88,8 +89,9 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
     upload = await receive(request, parts.blobs, key, parts.settings.upload_limit)
     at = time.time()
     job = parts.ids.issue(tenant, at=at)
-    envelope = _envelope(job, tenant, upload, datetime.fromtimestamp(at, UTC), request.headers.get("traceparent", ""))
-    payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=DOCUMENT.pipeline)
+    plan = plans.document(parts.settings.indexes)
+    envelope = _envelope(job, tenant, plan, upload, at, request.headers.get("traceparent", ""))
+    payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=plan.pipeline)
     # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
     request.app.state.metrics.accepted()
@@ -97,11 +99,26 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
     return JobAccepted(
         id=job,
         document_id=envelope.document,
+        revision=envelope.revision,
+        pipeline=plan.pipeline,
         filename=upload.filename,
         size=upload.claim.size,
         sha256=upload.claim.sha256,
         created_at=envelope.at,
     )
+
+
+@router.get("", responses=declare(BadRequest, Unauthorized, InvalidRequest, DependencyDown))
+async def job_list(query: Annotated[JobQuery, Query()], tenant: Tenant, parts: PartsOf) -> JobList:
+    """The caller's jobs, newest first; a job is listed once the projector has seen it (`projected_through`).
+
+    `next` of one answer is `after` of the next. Jobs that come meanwhile do not shift what follows.
+    """
+    try:
+        printable(query.document_id or "")
+    except ValueError as error:
+        raise InvalidRequest([FieldProblem(pointer="/document_id", code="value_error", detail=str(error))]) from error
+    return await parts.jobs.jobs(tenant, query)
 
 
 @router.get("/{job}", responses=declare(Unauthorized, NotFound, Gone, DependencyDown))
@@ -116,8 +133,8 @@ async def job_result(job: str, tenant: Tenant, parts: PartsOf) -> JobResult:
     """What was read, page by page, and what went wrong; 409 until the job has ended."""
     issued = parts.ids.check(job, tenant)
     result = await parts.jobs.result(tenant, job)
-    if result is None:
-        await view_of(job, tenant, parts, issued)
+    if result is None and (await view_of(job, tenant, parts, issued)).deleted:
+        raise Gone("the job's document was deleted")
     if result is None or result.state not in TERMINAL:
         raise Conflict(retry_after=1)
     return result
@@ -138,8 +155,8 @@ async def view_of(job: str, tenant: str, parts: Parts, issued: datetime) -> JobV
     return JobView(id=job, state=JobState.QUEUED, created_at=issued, projected_through=through)
 
 
-def _envelope(job: str, tenant: str, upload: Upload, at: datetime, trace: str) -> Envelope:
-    fields = upload.fields
+def _envelope(job: str, tenant: str, plan: Plan, upload: Upload, accepted: float, trace: str) -> Envelope:
+    fields, at = upload.fields, datetime.fromtimestamp(accepted, UTC)
     return Envelope(
         id=uuid.uuid5(NAMESPACE, f"{job}|{upload.claim.sha256}"),
         kind=JobSubmitted.kind(),
@@ -148,9 +165,10 @@ def _envelope(job: str, tenant: str, upload: Upload, at: datetime, trace: str) -
         run=1,
         part=0,
         tenant=tenant,
-        plan=DOCUMENT.hash,
+        plan=plan.hash,
         lane=fields.lane,
         deadline=at + timedelta(seconds=fields.deadline_seconds) if fields.deadline_seconds else None,
         document=fields.document_id or f"doc_{secrets.token_hex(12)}",
+        revision=int(accepted * 1_000_000),
         traceparent=child_span(trace) if _TRACE.fullmatch(trace) else new_trace(),
     )

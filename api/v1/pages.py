@@ -1,8 +1,10 @@
-"""The pictures of a job's pages, as the pipeline made them upright: never a byte of what the caller sent."""
+"""A job's pages: what was read on one, and its picture as the pipeline made it upright, never what the caller sent."""
 
 import asyncio
 import re
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
 
@@ -21,13 +23,28 @@ from schemas.errors import (
     NotFound,
     Unauthorized,
 )
-from schemas.jobs import TERMINAL
+from schemas.jobs import TERMINAL, PageResult
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ENTITY_TAG = re.compile(r'"([^"]*)"|(\*)')
 # A redrive may replace the picture under the same path, so a cached one is asked for again, by its ETag.
 _CACHE = "private, no-cache"
+_Found = TypeVar("_Found")
+_Page = Annotated[int, Path(ge=1, le=1_000_000)]
+
+
+@router.get(
+    "/{job}/pages/{page}",
+    responses=declare(Unauthorized, NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
+)
+async def page_result(job: str, page: _Page, tenant: Tenant, parts: PartsOf) -> PageResult:
+    """What was read on one page, as soon as it was; 404 where the document has no such page, 409 until it was read."""
+    issued = parts.ids.check(job, tenant)
+    found = await _found(parts, tenant, job, page, issued, lambda: parts.jobs.page(tenant, job, page))
+    if found is None:
+        raise NotFound("the page could not be read, or the document has no such page")
+    return found
 
 
 @router.get(
@@ -39,20 +56,10 @@ _CACHE = "private, no-cache"
         **declare(Unauthorized, NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
     },
 )
-async def page_image(
-    request: Request, job: str, page: Annotated[int, Path(ge=1, le=1_000_000)], tenant: Tenant, parts: PartsOf
-) -> Response:
+async def page_image(request: Request, job: str, page: _Page, tenant: Tenant, parts: PartsOf) -> Response:
     """The upright picture that a page's boxes are drawn on; 404 where the page has none, 409 until it was read."""
     issued = parts.ids.check(job, tenant)
-    claim = await parts.jobs.picture(tenant, job, page)
-    if claim is None:
-        view = await view_of(job, tenant, parts, issued)
-        known = {progress.page: progress.state for progress in view.pages}
-        counted = view.pages_total is not None
-        if view.state not in TERMINAL and known.get(page, "none" if counted else "queued") == "queued":
-            raise Conflict("the page has not been read yet", retry_after=1)
-        # Again, after its state was read: the page may have been read between the two.
-        claim = await parts.jobs.picture(tenant, job, page)
+    claim = await _found(parts, tenant, job, page, issued, lambda: parts.jobs.picture(tenant, job, page))
     if claim is None:
         raise NotFound("the page has no picture")
     headers = {"ETag": f'"{claim.sha256}"', "Cache-Control": _CACHE}
@@ -61,6 +68,24 @@ async def page_image(
     content = await _picture(parts, claim, f"{tenant}/{job}/pages/")
     headers["Content-Disposition"] = f'attachment; filename="page-{page}.png"'
     return Response(content, headers=headers, media_type="image/png")
+
+
+async def _found(
+    parts: Parts, tenant: str, job: str, page: int, issued: datetime, ask: Callable[[], Awaitable[_Found | None]]
+) -> _Found | None:
+    """What is kept of a page, None where it has none; raises `Conflict` until it was read, `Gone` when deleted."""
+    found = await ask()
+    if found is not None:
+        return found
+    view = await view_of(job, tenant, parts, issued)
+    if view.deleted:
+        raise Gone("the job's document was deleted")
+    known = {progress.page: progress.state for progress in view.pages}
+    counted = view.pages_total is not None
+    if view.state not in TERMINAL and known.get(page, "none" if counted else "queued") == "queued":
+        raise Conflict("the page has not been read yet", retry_after=1)
+    # Again, after its state was read: the page may have been read between the two.
+    return await ask()
 
 
 async def _picture(parts: Parts, claim: Claim, folder: str) -> bytes:

@@ -1,5 +1,6 @@
 """The reading side, as role `headrace_api`: every transaction says first for which tenant it reads."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -9,8 +10,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas import topics
 from schemas.documents import Claim, PageRead
-from schemas.jobs import Failure, JobResult, JobView, PageProgress, PageResult, fate, needs, picture_path
+from schemas.jobs import (
+    DocumentList,
+    DocumentView,
+    Failure,
+    JobEvent,
+    JobList,
+    JobQuery,
+    JobResult,
+    JobState,
+    JobView,
+    PageProgress,
+    PageResult,
+    fate,
+    needs,
+    picture_path,
+)
 from schemas.plans import DOCUMENT, PLANS
+from schemas.ports import Submission
+from sinks.postgres import document_list, job_list
 from sinks.postgres.engine import answers, connect, transaction
 
 # Local to the transaction: a pooled connection never carries one caller's tenant to the next.
@@ -30,6 +48,14 @@ _FAILURES = text("""
 _RESULTS = text("""
     SELECT part, CAST(payload AS text) FROM results JOIN current_parts USING (job, part, run)
     WHERE job = :job AND kind = 'read' ORDER BY part
+""")
+_PAGE = text("""
+    SELECT CAST(payload AS text) FROM results JOIN current_parts USING (job, part, run)
+    WHERE job = :job AND part = :page AND kind = 'read'
+""")
+_EVENTS = text("""
+    SELECT seq, event, run, nullif(part, 0) AS page, at, CAST(data AS text) AS data FROM job_events
+    WHERE job = :job AND seq > :after ORDER BY seq LIMIT :limit
 """)
 _PICTURE = text("""
     SELECT CAST(payload -> 'image' AS text) FROM results JOIN current_parts USING (job, part, run)
@@ -66,10 +92,13 @@ class PostgresJobReader:
         )
 
     async def result(self, tenant: str, job: str) -> JobResult | None:
-        """The pages read so far in their current runs, or None as for `job`; raises `DependencyDown`."""
+        """The pages read so far in their current runs, or None as for `job` and where the document was deleted.
+
+        Raises `DependencyDown`.
+        """
         async with reading(self._engine, tenant) as connection:
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
-            if row is None:
+            if row is None or row["deleted"]:
                 return None
             results = (await connection.execute(_RESULTS, {"job": job})).all()
             errors = await _errors(connection, job)
@@ -89,6 +118,46 @@ class PostgresJobReader:
         async with reading(self._engine, tenant) as connection:
             claim: str | None = await connection.scalar(_PICTURE, {"job": job, "page": page})
         return None if claim is None or claim == "null" else Claim.model_validate_json(claim)
+
+    async def page(self, tenant: str, job: str, page: int) -> PageResult | None:
+        """What was read on a page in its current run, or None where nothing was (yet); raises `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            payload: str | None = await connection.scalar(_PAGE, {"job": job, "page": page})
+        return None if payload is None else _page(job, page, payload)
+
+    async def jobs(self, tenant: str, query: JobQuery) -> JobList:
+        """A page of the tenant's jobs; raises `BadRequest` for a foreign cursor, `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            through = await _through(connection)
+            found = await job_list.jobs(connection, tenant, query)
+        return found.model_copy(update={"projected_through": through})
+
+    async def submission(self, tenant: str, job: str) -> Submission | None:
+        """What the job was submitted as, or None as for `job`; raises `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            row = (await connection.execute(_JOB, {"job": job})).mappings().first()
+        if row is None:
+            return None
+        known = row["source_key"] is not None
+        source = Claim(key=row["source_key"], sha256=row["source_sha256"], size=row["source_size"]) if known else None
+        copied = {name: row[name] for name in ("run", "document_id", "revision", "plan", "lane", "deadline", "deleted")}
+        return Submission(state=JobState(row["state"]), source=source, filename=row["filename"] or "", **copied)
+
+    async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
+        """The job's events with a `seq` above `after`, in order; raises `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            rows = (await connection.execute(_EVENTS, {"job": job, "after": after, "limit": limit})).mappings().all()
+        return [JobEvent(**{**row, "data": json.loads(row["data"])}) for row in rows]
+
+    async def document(self, tenant: str, document: str) -> DocumentView | None:
+        """A document that was submitted and not deleted since; raises `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            return await document_list.document(connection, tenant, document)
+
+    async def documents(self, tenant: str, after: str | None, limit: int) -> DocumentList:
+        """A page of the tenant's documents; raises `BadRequest` for a foreign cursor, `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            return await document_list.documents(connection, tenant, after, limit)
 
     async def projected_through(self) -> datetime | None:
         """The low-water time over all partitions of `headrace.jobs`, None while one was never read."""

@@ -1,0 +1,121 @@
+"""What a caller does about a job that was accepted: stop it, or run it again."""
+
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter
+
+from api.auth import Tenant
+from api.errors import declare
+from api.parts import PartsOf
+from api.v1.jobs import view_of
+from schemas import plans, topics
+from schemas.codec import encode
+from schemas.control import ControlEntry
+from schemas.documents import CancelRequested, JobSubmitted
+from schemas.envelope import NAMESPACE, Envelope, new_trace
+from schemas.errors import (
+    Conflict,
+    DependencyDown,
+    Gone,
+    JobEnded,
+    LogUnavailable,
+    NotFound,
+    NothingToRetry,
+    Unauthorized,
+)
+from schemas.jobs import TERMINAL, TRANSITIONS, JobState, JobView
+from schemas.ports import Submission
+from schemas.records import Outgoing
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+_ORDER_STANDS = timedelta(days=1)
+
+
+@router.post(
+    "/{job}/cancel",
+    status_code=202,
+    responses=declare(Unauthorized, NotFound, JobEnded, Gone, LogUnavailable, DependencyDown),
+)
+async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
+    """Order that the job's present run be stopped; what was read until then stays. Asking again changes nothing.
+
+    Needs no PostgreSQL: without it the order is for the first run, and the answer shows the job as it was accepted.
+    """
+    issued = parts.ids.check(job, tenant)
+    view, known = JobView(id=job, state=JobState.QUEUED, created_at=issued), None
+    with suppress(DependencyDown):
+        view = await view_of(job, tenant, parts, issued)
+        known = await parts.jobs.submission(tenant, job)
+    if view.state in TERMINAL:
+        raise JobEnded
+    now = datetime.now(UTC)
+    entry = ControlEntry(action="cancel", run=view.run, until=max(now + _ORDER_STANDS, view.deadline or now))
+    envelope = Envelope(
+        id=uuid.uuid5(NAMESPACE, f"{job}|cancel|{view.run}"),
+        kind=CancelRequested.kind(),
+        at=now,
+        job=job,
+        run=view.run,
+        part=0,
+        tenant=tenant,
+        plan=known.plan if known else plans.document(parts.settings.indexes).hash,
+        document=known.document_id if known else "",
+        revision=known.revision if known else 1,
+        traceparent=new_trace(),
+    )
+    order = Outgoing(topics.CONTROL.name, job.encode(), entry.model_dump_json().encode())
+    await parts.publisher.publish([order, encode(topics.EVENTS.name, envelope, CancelRequested())])
+    return view.model_copy(update={"cancelling": True})
+
+
+@router.post(
+    "/{job}/retry",
+    status_code=202,
+    responses=declare(Unauthorized, NotFound, NothingToRetry, Gone, LogUnavailable, DependencyDown),
+)
+async def retry(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
+    """Run a job that ended without success once more, from its stored upload, as run + 1 and without a deadline.
+
+    Callers who ask at the same time get one and the same run.
+    """
+    issued = parts.ids.check(job, tenant)
+    view = await view_of(job, tenant, parts, issued)
+    known = await parts.jobs.submission(tenant, job)
+    if known is None:
+        raise NothingToRetry
+    if known.deleted:
+        raise Gone("the job's document was deleted")
+    if JobState.QUEUED not in TRANSITIONS[known.state]:
+        raise NothingToRetry
+    if known.plan not in plans.PLANS:
+        raise NothingToRetry("the job's plan is not known to this release; submit the document again")
+    await parts.publisher.publish([_again(job, tenant, known)])
+    fresh = JobView(id=job, state=JobState.QUEUED, run=known.run + 1)
+    kept = {"document_id", "revision", "pipeline", "filename", "created_at", "projected_through"}
+    return fresh.model_copy(update=view.model_dump(include=kept))
+
+
+def _again(job: str, tenant: str, known: Submission) -> Outgoing:
+    """The next run's record: with the same id whoever asks, so that it counts once."""
+    if known.source is None:
+        raise Conflict("the job's submission is not known here yet", retry_after=1)
+    run = known.run + 1
+    envelope = Envelope(
+        id=uuid.uuid5(NAMESPACE, f"{job}|{known.source.sha256}|{run}"),
+        kind=JobSubmitted.kind(),
+        at=datetime.now(UTC),
+        job=job,
+        run=run,
+        part=0,
+        tenant=tenant,
+        plan=known.plan,
+        lane=known.lane,
+        document=known.document_id,
+        revision=known.revision,
+        traceparent=new_trace(),
+    )
+    pipeline = plans.PLANS[known.plan].pipeline
+    payload = JobSubmitted(source=known.source, filename=known.filename, pipeline=pipeline)
+    return encode(topics.JOBS.name, envelope, payload)
