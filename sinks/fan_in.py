@@ -4,12 +4,23 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from schemas.documents import ChunksIndexed, DocumentPrepared, JobSubmitted, PageRead, PartFailed, PartSkipped
+from schemas.documents import (
+    CancelRequested,
+    ChunksIndexed,
+    Claim,
+    DocumentPrepared,
+    JobSubmitted,
+    PageRead,
+    PartFailed,
+    PartSkipped,
+)
 from schemas.errors import RecordError
-from schemas.jobs import JobState, Tally, fate
+from schemas.jobs import Failure, JobState, Tally, fate
 from schemas.work import Task
+
+_BEFORE_WORK = frozenset({"submitted", "cancelling"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +28,8 @@ class Group:
     """How many parts of a job have the same kinds of events: a row of the projector's count.
 
     `run` is the highest of their runs, `repeats` the sum of how far each is above the first. `document` marks part 0,
-    `pages` is its count of pages. `began` is when the first of these parts was worked on, `ended` its latest event.
+    `pages` is its count of pages. `began` is when the first of these parts was worked on, `ended` when
+    the last of them came to its fate.
     """
 
     kinds: tuple[str, ...]
@@ -28,6 +40,35 @@ class Group:
     pages: int | None = None
     began: datetime | None = None
     ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedPage:
+    """A page whose fate is final in its run. `text` (None where it is too long to pass on) and `image` of one that
+    succeeded; `error` of one that failed."""
+
+    job: str
+    tenant: str
+    part: int
+    run: int
+    state: Literal["succeeded", "failed", "skipped"]
+    at: datetime
+    error: Failure | None = None
+    text: str | None = None
+    image: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """A run of a job that came to its end; `succeeded` counts pages."""
+
+    job: str
+    tenant: str
+    run: int
+    state: JobState
+    at: datetime
+    pages_total: int | None
+    succeeded: int
 
 
 def part_row(task: Task) -> dict[str, Any]:
@@ -44,6 +85,8 @@ def part_row(task: Task) -> dict[str, Any]:
     match payload:
         case JobSubmitted():
             return row | {"kind": "submitted"}
+        case CancelRequested():
+            return row | {"kind": "cancelling"}
         case DocumentPrepared():
             return row | {"kind": "prepared", "pages": payload.pages}
         case PageRead():
@@ -55,6 +98,11 @@ def part_row(task: Task) -> dict[str, Any]:
         case PartSkipped():
             return row | {"kind": f"skipped:{payload.reason}", "step": payload.step, "code": payload.reason}
     raise RecordError(f"{envelope.kind} is no event of a part")
+
+
+def settling(needed: frozenset[str]) -> list[str]:
+    """SQL patterns of the kinds that bring a part to its fate. A page is read before it is in an index."""
+    return [*sorted(needed - {"read"}), "prepared", "failed", "skipped:%"]
 
 
 def folded(rows: Iterable[dict[str, Any]], key: Sequence[str]) -> list[dict[str, Any]]:
@@ -79,7 +127,8 @@ def tally(groups: Sequence[Group], needed: frozenset[str]) -> Tally:
         counts["expired"] += group.parts * (fate(group.kinds, needed) == "skipped" and _stop(group) == JobState.EXPIRED)
     failed, stop = "failed" in whole.kinds, _stop(whole)
     return Tally(
-        pages=whole.pages,
+        # A run begins with its document: until that is heard of in it, how many pages the run has is unknown.
+        pages=whole.pages if all(group.run <= whole.run for group in pages) else None,
         read=counts["some read"],
         indexed=counts["indexed"],
         failed=counts["failed"],
@@ -87,15 +136,15 @@ def tally(groups: Sequence[Group], needed: frozenset[str]) -> Tally:
         expired=counts["expired"],
         document_failed=failed,
         document_skipped=stop,
-        begun=bool(pages) or any(kind != "submitted" for kind in whole.kinds),
+        begun=bool(pages) or not _BEFORE_WORK.issuperset(whole.kinds),
         # A verdict on the document is of the document's own run: stray pages of a later run do not renew it.
         runs=(whole.run, 0 if failed or stop else sum(group.repeats for group in pages)),
     )
 
 
 def stopping(groups: Iterable[Group]) -> bool:
-    """Whether any part of the job was skipped because the job is to be cancelled."""
-    return any(_stop(group) == JobState.CANCELLED for group in groups)
+    """Whether the job is to be cancelled: its caller said so, or a part was skipped for that reason."""
+    return any("cancelling" in group.kinds or _stop(group) == JobState.CANCELLED for group in groups)
 
 
 def _stop(group: Group) -> JobState | None:

@@ -2,6 +2,9 @@
 
 from sqlalchemy import text
 
+from schemas.jobs import ENDS
+from schemas.results import INLINE_BYTES
+
 REMEMBER = text("""
     INSERT INTO inbox (consumer, ce_id)
     SELECT :consumer, id FROM unnest(CAST(:ids AS uuid[])) AS seen (id) ORDER BY id
@@ -9,23 +12,26 @@ REMEMBER = text("""
 """)
 
 # A stub for any event; what only `JobSubmitted` knows is filled in when it comes, before or after the others.
+# A row that conflicts is locked even where the condition then changes nothing in it: that is the job's lock.
 DESCRIBE = text("""
     INSERT INTO jobs (id, tenant, document_id, revision, plan, lane, data_class, deadline,
         pipeline, filename, source_key, source_sha256, source_size, created_at)
     SELECT id, tenant, document_id, revision, plan, lane, data_class, deadline,
         pipeline, filename, source_key, source_sha256, source_size, created_at
-    FROM json_to_recordset(CAST(:rows AS json)) AS seen (id text, tenant text, document_id text, revision integer,
+    FROM json_to_recordset(CAST(:rows AS json)) AS seen (id text, tenant text, document_id text, revision bigint,
         plan text, lane text, data_class text, deadline timestamptz, pipeline text, filename text, source_key text,
         source_sha256 text, source_size bigint, created_at timestamptz)
     ORDER BY id
-    ON CONFLICT (id) DO UPDATE SET filename = excluded.filename,
+    ON CONFLICT (id) DO UPDATE SET filename = CASE WHEN NOT jobs.deleted THEN excluded.filename END,
         source_key = excluded.source_key, source_sha256 = excluded.source_sha256, source_size = excluded.source_size,
         created_at = least(jobs.created_at, excluded.created_at)
     WHERE excluded.source_key IS NOT NULL
 """)
 
-LOCK = text("""
-    SELECT id, tenant, document_id, revision, state, run, runs FROM jobs WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
+JOBS = text("""
+    SELECT id, jobs.tenant, document_id, jobs.revision, filename, source_key, state, run, runs, cancelling, pages_total,
+        started_at, finished_at, deleted, jobs.revision <= dropped AS dropped
+    FROM jobs JOIN documents USING (tenant, document_id) WHERE id = ANY(:ids) ORDER BY id
 """)
 
 # Compare-and-set: a lower run never replaces a higher one. Of one run the smallest id stays, whatever came first.
@@ -51,34 +57,84 @@ STORE_RESULTS = text("""
     WHERE excluded.run > results.run OR excluded.run = results.run AND excluded.ce_id < results.ce_id
 """)
 
+# `settling` are patterns of the kinds that bring a part to its fate: what else is said of it later moves no time.
 COUNT = text("""
     SELECT job, document, kinds, count(*) AS parts, max(run) AS run, sum(run - 1) AS repeats, max(pages) AS pages,
         min(began) AS began, max(ended) AS ended
     FROM (
         SELECT job, part = 0 AS document, array_agg(kind ORDER BY kind) AS kinds, max(run) AS run, max(pages) AS pages,
-            min(at) FILTER (WHERE kind <> 'submitted') AS began, max(at) AS ended
-        FROM current_parts WHERE job = ANY(:ids) GROUP BY job, part
+            min(at) FILTER (WHERE kind NOT IN ('submitted', 'cancelling')) AS began,
+            max(at) FILTER (WHERE kind LIKE ANY (settling)) AS ended
+        FROM current_parts
+        JOIN json_to_recordset(CAST(:rows AS json)) AS asked (id text, settling text[]) ON id = job
+        WHERE job = ANY(:ids) GROUP BY job, part
     ) AS part
     GROUP BY job, document, kinds
 """)
 
-ADVANCE = text("""
-    UPDATE jobs SET state = new.state, run = new.run, runs = new.runs, cancelling = new.cancelling,
-        pages_total = new.pages_total, started_at = new.started_at,
-        finished_at = CASE WHEN new.moved THEN new.finished_at ELSE jobs.finished_at END
-    FROM json_to_recordset(CAST(:rows AS json)) AS new (id text, was text, state text, run integer,
-        runs integer[], cancelling boolean, pages_total integer, started_at timestamptz, finished_at timestamptz,
-        moved boolean)
-    WHERE jobs.id = new.id AND jobs.state = new.was
+# As `current_parts`, which the planner would walk whole for these few pages.
+PAGES = text("""
+    SELECT parts.job, parts.part, parts.tenant, max(parts.run) AS run, array_agg(kind) AS kinds,
+        max(at) FILTER (WHERE kind LIKE ANY (settling)) AS at,
+        max(step) FILTER (WHERE kind = 'failed') AS step, max(code) FILTER (WHERE kind = 'failed') AS code,
+        max(detail) FILTER (WHERE kind = 'failed') AS detail
+    FROM json_to_recordset(CAST(:rows AS json)) AS asked (job text, part integer, settling text[])
+    CROSS JOIN LATERAL (
+        SELECT max(run) AS run FROM parts WHERE parts.job = asked.job AND parts.part IN (0, asked.part)
+    ) AS current
+    JOIN parts ON parts.job = asked.job AND parts.part = asked.part AND parts.run >= current.run
+    GROUP BY parts.job, parts.part, parts.tenant
 """)
 
-# One event for each end of a run, even where events of two runs came so mixed that the job ended, went on and ended.
+TEXTS = text("""
+    SELECT job, part, CASE WHEN octet_length(text) <= :most THEN text END AS text,
+        CAST(payload -> 'image' AS text) AS image
+    FROM json_to_recordset(CAST(:rows AS json)) AS asked (job text, part integer, run integer)
+    JOIN results USING (job, part, run)
+""").bindparams(most=INLINE_BYTES)
+
+ADVANCE = text("""
+    UPDATE jobs SET state = new.state, run = new.run, runs = new.runs, cancelling = new.cancelling,
+        pages_total = new.pages_total, started_at = new.started_at, finished_at = new.finished_at
+    FROM json_to_recordset(CAST(:rows AS json)) AS new (id text, state text, run integer, runs integer[],
+        cancelling boolean, pages_total integer, started_at timestamptz, finished_at timestamptz)
+    WHERE jobs.id = new.id
+""")
+
+# Appends under the job's lock. A story goes from run to run, and what ended a run is its last line: all that comes
+# later of that run, or of one before it, is left out.
+TELL = text("""
+    WITH told AS (
+        SELECT told.*, jobs.last_event + row_number() OVER (PARTITION BY told.job ORDER BY place) AS seq
+        FROM json_to_recordset(CAST(:rows AS json)) AS told (job text, tenant text, run integer, part integer,
+            event text, data jsonb, at timestamptz, place integer)
+        JOIN jobs ON jobs.id = told.job
+        LEFT JOIN job_events AS last ON last.job = told.job AND last.seq = jobs.last_event
+        WHERE (last.seq IS NULL OR told.run > last.run
+                OR told.run = last.run AND last.event <> ALL (CAST(:ends AS text[])))
+            AND NOT EXISTS (
+                SELECT FROM job_events AS seen WHERE (seen.job, seen.run, seen.part, seen.event)
+                    = (told.job, told.run, told.part, told.event)
+            )
+    ), kept AS (
+        INSERT INTO job_events (job, seq, tenant, run, event, part, data, at)
+        SELECT job, seq, tenant, run, event, part, data, at FROM told ORDER BY job, seq RETURNING job, seq
+    )
+    UPDATE jobs SET last_event = newest.seq FROM (SELECT job, max(seq) AS seq FROM kept GROUP BY job) AS newest
+    WHERE jobs.id = newest.job RETURNING pg_notify('headrace_jobs', jobs.id)
+""").bindparams(ends=sorted(ENDS))
+
+# A row's id says what it announces, so each thing is announced once.
 ANNOUNCE = text("""
-    INSERT INTO outbox (job, tenant, run, event, payload)
-    SELECT job, tenant, run, event, payload
-    FROM json_to_recordset(CAST(:rows AS json)) AS ended (job text, tenant text, run integer, event text, payload jsonb)
-    ORDER BY job
-    ON CONFLICT DO NOTHING
+    WITH put AS (
+        INSERT INTO outbox (ce_id, tenant, job, topic, key, headers, value)
+        SELECT ce_id, tenant, job, topic, key, headers, value
+        FROM json_to_recordset(CAST(:rows AS json)) AS new (ce_id uuid, tenant text, job text, topic text, key text,
+            headers jsonb, value text, place integer)
+        ORDER BY place
+        ON CONFLICT DO NOTHING RETURNING seq
+    )
+    SELECT pg_notify('headrace_outbox', '') WHERE EXISTS (SELECT FROM put)
 """)
 
 POSITION = text("""

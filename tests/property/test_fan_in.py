@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +14,8 @@ from schemas.jobs import TERMINAL, JobState, JobView
 from schemas.work import Task
 from sinks.postgres.reader import PostgresJobReader
 from sinks.projector import Projector
-from tests.sinks import events
-from tests.sinks.databases import fresh, rows
+from tests.sinks import events, told
+from tests.sinks.databases import fresh
 
 Plan = list[tuple[list[Task], list[Task]]]  # turns: what each of two projectors writes at the same time
 RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -35,10 +34,17 @@ class World:
         """Write each turn's two batches at once; the job's view after each turn."""
         return self.runner.run(self._play(job, turns))
 
-    def outbox(self, job: str) -> list[tuple[Any, ...]]:
-        """What was announced of the job."""
-        found = self.runner.run(rows(self.admin, "SELECT event, run FROM outbox WHERE job = $1 ORDER BY seq", job))
-        return [tuple(row) for row in found]
+    def ends(self, job: str) -> list[tuple[str, int]]:
+        """How the runs of a job ended, as subscribers were told."""
+        return self.runner.run(told.ends(self.admin, job))
+
+    def pages(self, job: str) -> list[tuple[int, int, str]]:
+        """Page, run and fate of the job's pages, as subscribers were told."""
+        return self.runner.run(told.pages(self.admin, job))
+
+    def story(self, job: str) -> list[tuple[int, str, int]]:
+        """Run, event and part of each line of the job's story."""
+        return self.runner.run(told.story(self.admin, job))
 
     async def _play(self, job: str, turns: Plan) -> list[JobView]:
         views = []
@@ -127,7 +133,7 @@ def test_any_interleaving_of_writers_pages_and_a_late_page_count_ends_in_the_sam
     assert (last.pages_total, last.pages_done) == (len(fates), fates.count("indexed"))
     assert [page.state for page in last.pages] == [fate if fate in FATES[:2] else "skipped" for fate in fates]
     assert (last.filename, last.created_at is not None, last.finished_at is not None) == ("a.pdf", True, True)
-    assert world.outbox(job) == [(f"job.{state}", 1)]
+    assert world.ends(job) == [(state, 1)]
 
 
 @RELAXED
@@ -146,7 +152,7 @@ def test_a_retry_mixed_with_its_first_run_ends_as_the_retry_does(
         if before.state in TERMINAL and after.state != before.state:
             assert after.run == 2, "only the retry's events may reopen a job"
     assert (views[-1].state, views[-1].run) == (meant(second), 2)
-    assert world.outbox(job)[-1] == (f"job.{meant(second)}", 2)
+    assert world.ends(job)[-1] == (meant(second), 2)
 
 
 @RELAXED
@@ -160,7 +166,7 @@ def test_contradicting_events_never_move_a_job_out_of_where_it_ended(
     views = world.play(job, interleaved(data, history))
     assert_terminal_states_stay(views)
     assert views[-1].state in TERMINAL
-    assert world.outbox(job) == [(f"job.{views[-1].state}", 1)]
+    assert world.ends(job) == [(views[-1].state, 1)]
 
 
 def test_a_page_in_all_orders_and_all_cuts_succeeds_once(world: World) -> None:
@@ -175,4 +181,4 @@ def test_a_page_in_all_orders_and_all_cuts_succeeds_once(world: World) -> None:
                 else:
                     turns[-1][0].append(history[number])
             assert world.play(job, turns)[-1].state is JobState.SUCCEEDED
-            assert world.outbox(job) == [("job.succeeded", 1)]
+            assert world.ends(job) == [("succeeded", 1)]

@@ -5,13 +5,17 @@ import itertools
 import math
 import struct
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from schemas import topics
 from schemas.documents import (
+    CancelRequested,
     ChunksEmbedded,
     ChunksIndexed,
     Claim,
+    DocumentDropped,
     DocumentPrepared,
     EmbeddedChunk,
     EngineStamp,
@@ -47,7 +51,8 @@ def task(job: str, part: int, payload: Payload, *, run: int = 1, tenant: str = "
         document=document or f"doc-{job}",
         traceparent=new_trace(),
     )
-    topic = topics.JOBS.name if isinstance(payload, JobSubmitted) else topics.EVENTS.name
+    on = {JobSubmitted: topics.JOBS, DocumentDropped: topics.DOCUMENTS}
+    topic = on.get(type(payload), topics.EVENTS).name
     record = Record(Partition(topic, 0), next(_offsets), 1, job.encode(), b"", (), BEGAN.timestamp())
     return Task(envelope, payload, record)
 
@@ -72,12 +77,28 @@ def read(job: str, page: int, *, run: int = 1, tenant: str = "demo", text: str =
     return task(job, page, payload, run=run, tenant=tenant)
 
 
-def indexed(job: str, page: int, *, run: int = 1, tenant: str = "demo") -> Task:
-    return task(job, page, ChunksIndexed(index="pgvector", count=1), run=run, tenant=tenant)
+def indexed(job: str, page: int, *, run: int = 1, tenant: str = "demo", index: str = "pgvector") -> Task:
+    return task(job, page, ChunksIndexed(index=index, count=1), run=run, tenant=tenant)
 
 
 def failed(job: str, part: int, *, run: int = 1, code: str = "decode_failed") -> Task:
     return task(job, part, PartFailed(step="ocr", code=code, detail="it broke"), run=run)
+
+
+def cancel(job: str, *, run: int = 1) -> Task:
+    return task(job, 0, CancelRequested(), run=run)
+
+
+def dropped(document: str, through: int, *, reason: Literal["deleted", "replaced"] = "deleted") -> Task:
+    """Revisions of a document of tenant `demo` up to `through` are to go."""
+    made = about(document, through, task("", 0, DocumentDropped(reason=reason), document=document))[0]
+    return replace(made, envelope=made.envelope.model_copy(update={"id": uuid.uuid4()}))
+
+
+def about(document: str, revision: int, *tasks: Task) -> list[Task]:
+    """The same tasks, of a revision of a document."""
+    named = {"document": document, "revision": revision}
+    return [replace(task, envelope=task.envelope.model_copy(update=named)) for task in tasks]
 
 
 def skipped(job: str, part: int, reason: str = "cancelled", *, run: int = 1) -> Task:

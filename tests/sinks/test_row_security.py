@@ -13,8 +13,10 @@ from sinks.projector import Projector
 from tests.sinks import events
 from tests.sinks.databases import PASSWORDS, Database, rows
 
-TENANT_TABLES = ("jobs", "parts", "results", "outbox", "indexed_pages", "chunks")
-READABLE = ("jobs", "parts", "results", "chunks", "current_parts")
+TENANT_TABLES = (
+    "jobs", "parts", "results", "outbox", "indexed_pages", "chunks", "job_events", "documents", "index_drops",
+)  # fmt: skip
+READABLE = ("jobs", "parts", "results", "chunks", "current_parts", "job_events", "documents")
 
 
 @pytest.fixture
@@ -54,14 +56,14 @@ async def test_one_tenant_never_sees_another_ones_rows(database: Database, job: 
     await search.close()
 
 
-@pytest.mark.parametrize("table", [*TENANT_TABLES, "inbox", "projection"])
+@pytest.mark.parametrize("table", [*TENANT_TABLES, "inbox", "projection", "incarnation"])
 async def test_the_api_role_cannot_write(database: Database, job: str, table: str) -> None:
     for statement in (f"DELETE FROM {table}", f"INSERT INTO {table} DEFAULT VALUES", f"TRUNCATE {table}"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await rows(database.api, statement)
 
 
-@pytest.mark.parametrize("table", ["outbox", "inbox", "indexed_pages"])
+@pytest.mark.parametrize("table", ["outbox", "inbox", "indexed_pages", "index_drops"])
 async def test_the_api_role_cannot_read_what_is_the_sinks_own(database: Database, table: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await rows(database.api, f"SELECT * FROM {table}")
