@@ -26,7 +26,7 @@ from schemas.broker import Broker
 from schemas.settings import Settings
 
 APIS = ("api-1", "api-2")
-SINKS = ("projector", "index-pgvector")
+SINKS = ("projector", "index-pgvector", "relay", "eraser")
 
 
 class PortTaken(Exception):
@@ -40,12 +40,13 @@ class Given:
     kafka: Broker | None
     postgres_admin: str | None
     blobs: str | None
+    weaviate: str | None
     ocr_workers: int
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Given":
         """From `HEADRACE_KAFKA` and what belongs to it, `HEADRACE_POSTGRES_ADMIN`, `HEADRACE_BLOBS`,
-        `HEADRACE_OCR_WORKERS`. Raises `StartFailed` where the broker's login or TLS is set, and the broker is not."""
+        `HEADRACE_WEAVIATE`, `HEADRACE_OCR_WORKERS`. Raises `StartFailed` where the broker's login or TLS is set, and the broker is not."""
         kafka = environment.get("HEADRACE_KAFKA")
         if not kafka and (stray := sorted(name for name in environment if name.startswith("HEADRACE_KAFKA_"))):
             raise StartFailed(f"{stray[0]} is set, but HEADRACE_KAFKA is not: the embedded broker has no login or TLS")
@@ -54,6 +55,7 @@ class Given:
             Settings().broker if kafka else None,
             environment.get("HEADRACE_POSTGRES_ADMIN"),
             environment.get("HEADRACE_BLOBS"),
+            environment.get("HEADRACE_WEAVIATE"),
             int(environment.get("HEADRACE_OCR_WORKERS") or default),
         )
 
@@ -65,7 +67,7 @@ class Stack:
         self._layout = place
         self._given = given
         self._steps = ("prepare-1", *(f"ocr-{n + 1}" for n in range(given.ocr_workers)), "chunk-1", "embed-1")
-        self._sinks = tuple(f"{name}-1" for name in SINKS)
+        self._sinks = tuple(f"{name}-1" for name in (*SINKS, *(["index-weaviate"] if given.weaviate else [])))
         names = ("api", "kafka", "kafka-controller", "postgres", *APIS, *self._steps, *self._sinks)
         self._ports = ports.keep(place.ports, names, {} if port is None else {"api": port})
         self._secrets = secret_store.load(place)
