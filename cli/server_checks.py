@@ -69,14 +69,16 @@ def topics(data_dir: Path) -> list[Check]:
 
 def migrations(data_dir: Path) -> list[Check]:
     """Whether the database's tables are this release's."""
+    from schemas.errors import HeadraceError
+
     url = os.environ.get("HEADRACE_POSTGRES_ADMIN") or _embedded_postgres(data_dir)
     if url is None:
         return [Check("migrations", "warn", _UNKNOWN, "set HEADRACE_POSTGRES_ADMIN")]
     newest = _newest_migration()
     try:
         found = asyncio.run(_migrated_to(url))
-    except Exception as error:  # noqa: BLE001 a doctor reports every failure to look, whatever the driver raises
-        return [Check("migrations", "fail", f"cannot look ({type(error).__name__})", "is PostgreSQL running?")]
+    except HeadraceError as error:
+        return [Check("migrations", "fail", error.detail, "is PostgreSQL running, and HEADRACE_POSTGRES_ADMIN right?")]
     if found != newest:
         return [Check("migrations", "fail", f"at {found}, not at {newest}", "run: headrace up")]
     return [Check("migrations", "ok", f"at {found}")]
@@ -136,11 +138,12 @@ def _newest_migration() -> str | None:
 
 
 async def _migrated_to(url: str) -> str | None:
-    import asyncpg
+    from sinks.postgres.engine import connect, transaction
 
-    connection = await asyncpg.connect(url, timeout=5)
+    engine = connect(url)
     try:
-        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-        return found
+        async with transaction(engine) as connection:
+            found = await connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+            return found.scalar()
     finally:
-        await connection.close()
+        await engine.dispose()

@@ -1,17 +1,21 @@
 """Connections to PostgreSQL, and what its errors mean to a record."""
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import asyncpg
-from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from schemas.errors import DependencyDown, HeadraceError, RecordError
 
 RETRY_AFTER = 5.0
+DRIVER = "postgresql+asyncpg://"
 _THE_ROWS_FAULT = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+_LOGIN_REFUSED = "28"
 _SERVER_SETTINGS = {
     "application_name": "headrace",
     "statement_timeout": "30s",
@@ -21,20 +25,26 @@ _SERVER_SETTINGS = {
 
 
 def connect(url: str) -> AsyncEngine:
-    """A pool of at most 8 connections for a plain `postgresql://user:password@host:port/database` URL.
+    """A pool of at most 8 connections for a `postgresql://user:password@host:port/database` URL.
 
-    Nothing is opened before the first use. A connection that the server closed meanwhile is replaced, not handed out.
+    `sslmode`, `sslrootcert`, `sslcert` and `sslkey` in its query mean what they mean to libpq. Nothing is opened
+    before the first use. A connection that the server closed meanwhile is replaced, not handed out.
     """
     return create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
+        DRIVER,
+        # The client's own limit stands above the server's: it is for a server that no longer answers at all.
+        async_creator=opener(url, command_timeout=40, server_settings=_SERVER_SETTINGS),
         hide_parameters=True,  # an error's text must not quote a document
         pool_size=4,
         max_overflow=4,
         pool_timeout=5,
         pool_pre_ping=True,
-        # The client's own limit stands above the server's: it is for a server that no longer answers at all.
-        connect_args={"timeout": 5, "command_timeout": 40, "server_settings": _SERVER_SETTINGS},
     )
+
+
+def opener(url: str, **options: Any) -> Callable[[], Awaitable[asyncpg.Connection]]:
+    """What opens a connection for SQLAlchemy. asyncpg itself reads the URL, since SQLAlchemy knows no `sslmode`."""
+    return partial(asyncpg.connect, url, timeout=5, **options)
 
 
 @asynccontextmanager
@@ -58,8 +68,22 @@ async def answers(engine: AsyncEngine) -> None:
 
 
 def _translated(error: Exception) -> HeadraceError:
-    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+    cause = getattr(error, "orig", error)
+    state = getattr(cause, "sqlstate", None) or ""
     if state.startswith(_THE_ROWS_FAULT):
         return RecordError(f"PostgreSQL refuses a value of the record (SQLSTATE {state})")
-    said = f"SQLSTATE {state}" if state else type(error).__name__
-    return DependencyDown(f"PostgreSQL does not answer ({said})", retry_after=RETRY_AFTER)
+    return DependencyDown(_reason(cause, state), retry_after=RETRY_AFTER)
+
+
+def _reason(error: Exception, state: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"PostgreSQL's certificate is not trusted ({error.verify_message}); check sslrootcert and the host name"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS with PostgreSQL ({error.reason})"
+    if isinstance(error, FileNotFoundError):
+        return "a file that PostgreSQL's URL names is missing; check sslrootcert, sslcert and sslkey"
+    if state.startswith(_LOGIN_REFUSED):
+        return f"PostgreSQL refuses the login (SQLSTATE {state}); check user, password and sslmode"
+    if type(error) in (ConnectionError, asyncpg.ClientConfigurationError):  # asyncpg's own words: no TLS, a bad sslmode
+        return f"no connection to PostgreSQL: {error}"
+    return f"PostgreSQL does not answer ({f'SQLSTATE {state}' if state else type(error).__name__})"

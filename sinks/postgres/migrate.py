@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from sinks.postgres.engine import transaction
+from sinks.postgres.engine import DRIVER, opener, transaction
 
 OWNER = "headrace_owner"
 LOGINS = ("headrace_api", "headrace_sink")
@@ -24,16 +24,15 @@ _ROLE = """
 def migrate(admin_url: str, passwords: dict[str, str]) -> None:
     """Create or upgrade everything, in one transaction (blocking; needs a thread without a running event loop).
 
-    `admin_url` is a plain URL of a superuser or database owner that may create roles. `passwords` are those of the
-    login roles `headrace_api` (reads as one tenant at a time) and `headrace_sink` (writes); a role that is not named
-    keeps the one it has. Raises `DependencyDown` when PostgreSQL does not answer or refuses.
+    `admin_url`, as `engine.connect` takes it, is of a superuser or database owner that may create roles. `passwords`
+    are those of the login roles `headrace_api` (reads as one tenant at a time) and `headrace_sink` (writes); a role
+    that is not named keeps the one it has. Raises `DependencyDown` when PostgreSQL does not answer or refuses.
     """
     asyncio.run(_migrate(admin_url, passwords))
 
 
 async def _migrate(admin_url: str, passwords: dict[str, str]) -> None:
-    url = admin_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": 5})
+    engine = create_async_engine(DRIVER, poolclass=NullPool, async_creator=opener(admin_url))
     try:
         async with transaction(engine) as connection:
             await connection.run_sync(_prepare, passwords)
