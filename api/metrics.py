@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from api.parts import LagReader
 from schemas.errors import DependencyDown
 from schemas.telemetry import Metric
 
 log = logging.getLogger(__name__)
-_FRESH = 5.0  # seconds a reading of the lag is served again: each one asks the broker some dozen questions
+_FRESH = 5.0  # seconds a reading of the lag is served again
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -25,7 +26,10 @@ class ApiMetrics:
         age: Metric = "headrace_group_oldest_age_seconds"
         streams: Metric = "headrace_api_streams"
         dead: Metric = "headrace_dead_letters_records"
+        build: Metric = "headrace_build_info"
         self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Gauge(build, "Which release runs.", ("version",), registry=registry).labels(version("headrace-server")).set(1)
         self._seconds = Histogram(
             seconds, "Seconds of an HTTP request.", ("route", "status"), registry=registry, buckets=_BUCKETS
         )

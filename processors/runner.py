@@ -220,6 +220,7 @@ class Runner:
                 self._held.append((record, outcome.reason))
                 return
             case Reject():
+                telemetry.REJECTS.labels(self._name, outcome.code).inc()
                 log.error("%s: %s rejected: %s", self._name, record, outcome.code)
         self._failures.pop(str(record), None)
         await self._publish([*outcome.records, *self._parts.attempts.clear(record)])

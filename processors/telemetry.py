@@ -1,11 +1,13 @@
 """What a worker measures, and the port where it can be read."""
 
 import threading
+from importlib.metadata import version
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 
 RECORDS = Counter("headrace_step_records", "Records by what became of them.", ["step", "outcome"])
+REJECTS = Counter("headrace_step_rejects", "Records that went to the dead-letter topic.", ["step", "code"])
 BATCH_SECONDS = Histogram(
     "headrace_step_batch_seconds", "Seconds a batch spent in its handler.", ["step"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 120),
@@ -19,6 +21,9 @@ QUEUE_SECONDS = Histogram(
 )  # fmt: skip
 HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
 CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])
+Gauge("headrace_build_info", "Which release runs.", ["version"]).labels(version("headrace-server")).set(1)
+READY = threading.Event()
+"""Set once the process works: `/readyz` answers 503 until then."""
 
 
 class _Quiet(WSGIRequestHandler):
@@ -27,14 +32,15 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve(port: int, host: str = "127.0.0.1") -> WSGIServer:
-    """Answer `/livez` and `/metrics` from a daemon thread; `port` 0 takes any (see `server_port`)."""
+    """Answer `/livez`, `/readyz` and `/metrics` from a daemon thread; `port` 0 takes any (see `server_port`)."""
     metrics = make_wsgi_app()
 
     def application(environ, start_response):  # type: ignore[no-untyped-def]
-        if environ["PATH_INFO"] == "/livez":
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            return [b"ok\n"]
-        return metrics(environ, start_response)
+        if environ["PATH_INFO"] not in ("/livez", "/readyz"):
+            return metrics(environ, start_response)
+        well = environ["PATH_INFO"] == "/livez" or READY.is_set()
+        start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [b"ok\n" if well else b"starting\n"]
 
     server = make_server(host, port, application, handler_class=_Quiet)
     # The interval is only how soon a shutdown would be seen, and nothing shuts it down.

@@ -109,7 +109,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
         raise SystemExit("HEADRACE_RUN_DIR is not set: without it an input that ends its worker is tried for ever")
     _wait_for_topics(group, settings)
     if settings.metrics_port:
-        telemetry.serve(settings.metrics_port)
+        telemetry.serve(settings.metrics_port, settings.metrics_host)
     watermarks = Watermarks()
 
     async def build() -> Runner:
@@ -142,6 +142,7 @@ def _ready(settings: Settings) -> None:
 
 def mark_ready(settings: Settings) -> None:
     """Tell the supervisor that this process works: partitions assigned, engine loaded."""
+    telemetry.READY.set()
     if settings.run_dir is not None:
         mark = {"pid": os.getpid(), "at": time.time()}
         waiting = settings.run_dir / f"{settings.slot}.ready.{os.getpid()}"

@@ -1,6 +1,7 @@
 """The closed list of metric names: nothing else is exported, and no label ever holds a job id or a user.
 
-Labels: `step` is a step or sink, `outcome` one of emit, retry, reject, hold, skip.
+Labels: `step` is a step or sink, `outcome` one of emit, retry, reject, hold, skip, `code` the code of an error in
+`schemas.errors`, `route` a path as the API declares it, `group` and `topic` names of `schemas.topics`.
 """
 
 from typing import Literal
@@ -8,6 +9,8 @@ from typing import Literal
 Metric = Literal[
     # Counter {step, outcome}: records by what became of them.
     "headrace_step_records_total",
+    # Counter {step, code}: records that went to the dead-letter topic, by the code of the error.
+    "headrace_step_rejects_total",
     # Histogram {step}: seconds a batch spent in its handler.
     "headrace_step_batch_seconds",
     # Histogram {step}: records of a batch.
@@ -36,4 +39,6 @@ Metric = Literal[
     "headrace_relay_oldest_age_seconds",
     # Gauge: records on the dead-letter topic.
     "headrace_dead_letters_records",
+    # Gauge {version}: always 1; which release a process runs.
+    "headrace_build_info",
 ]

@@ -36,7 +36,7 @@ def _relay(settings: Settings) -> int:
 
     logs.set_up()
     if settings.metrics_port:
-        telemetry.serve(settings.metrics_port)
+        telemetry.serve(settings.metrics_port, settings.metrics_host)
     return relay.run(settings, lambda: mark_ready(settings), telemetry.HOLDING.labels("relay").set)
 
 
