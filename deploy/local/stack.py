@@ -46,7 +46,10 @@ class Given:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Given":
         """From `HEADRACE_KAFKA` and what belongs to it, `HEADRACE_POSTGRES_ADMIN`, `HEADRACE_BLOBS`,
-        `HEADRACE_WEAVIATE`, `HEADRACE_OCR_WORKERS`. Raises `StartFailed` where the broker's login or TLS is set, and the broker is not."""
+        `HEADRACE_WEAVIATE`, `HEADRACE_OCR_WORKERS`.
+
+        Raises `StartFailed` where the broker's login or TLS is set, and the broker is not.
+        """
         kafka = environment.get("HEADRACE_KAFKA")
         if not kafka and (stray := sorted(name for name in environment if name.startswith("HEADRACE_KAFKA_"))):
             raise StartFailed(f"{stray[0]} is set, but HEADRACE_KAFKA is not: the embedded broker has no login or TLS")
@@ -111,7 +114,7 @@ class Stack:
 
     @property
     def _broker(self) -> Broker:
-        return self._given.kafka or Broker(self._kafka.bootstrap)
+        return self._given.kafka or self._kafka.broker
 
     def _slot(self, name: str, group: Group, module: tuple[str, ...], pass_fds: tuple[int, ...] = ()) -> Slot:
         # -P: a file or folder of the user's named like a module of ours must not be imported in its place
