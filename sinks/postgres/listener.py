@@ -39,6 +39,11 @@ class JobListener:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def watched(self) -> int:
+        """Jobs that somebody waits for."""
+        return len(self._bells)
+
     @contextmanager
     def watch(self, job: str) -> Iterator[asyncio.Event]:
         """A bell that rings for this job until the block ends."""

@@ -1,16 +1,7 @@
 """The API process as it is deployed, on a real log and a real database, and without either."""
 
 import asyncio
-import hashlib
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -28,12 +19,11 @@ from schemas.ids import JobIds
 from schemas.records import Partition, Record
 from sinks.blobs import open_blobs
 from sinks.projector import Projector
+from tests.api.processes import KEY, apis, ask
 from tests.sinks import events
 from tests.sinks.databases import Database, fresh
 
-ROOT = Path(__file__).parents[2]
 PDF = b"%PDF-1.7 hello"
-KEY = {"authorization": "Bearer k"}
 
 
 @pytest.fixture(scope="module")
@@ -51,50 +41,6 @@ def log(kafka: Broker) -> str:
 def nowhere() -> str:
     [port] = ports.free(1)
     return f"127.0.0.1:{port}"
-
-
-@contextmanager
-def apis(folder: Path, log: str, database: str, count: int = 1) -> Iterator[list[str]]:
-    """`count` API processes on one shared socket; yields its URL, then each process's own."""
-    owned = ports.free(count)
-    environment = os.environ | {
-        "HEADRACE_KAFKA": log,
-        "HEADRACE_POSTGRES": database,
-        "HEADRACE_BLOBS": (folder / "blobs").as_uri(),
-        "HEADRACE_ENGINES": "fake",
-        "HEADRACE_ID_KEYS": '{"1": "secret"}',
-        "HEADRACE_API_KEYS": json.dumps({hashlib.sha256(b"k").hexdigest(): "demo"}),
-        "HEADRACE_RUN_DIR": str(folder),
-        "HEADRACE_PUBLISH_SECONDS": "2",
-    }
-    with socket.create_server(("127.0.0.1", 0)) as shared:
-        children = [
-            subprocess.Popen(
-                [sys.executable, "-m", "api.main", "--fd", str(shared.fileno()), "--own-port", str(port)],
-                cwd=ROOT,
-                env=environment | {"HEADRACE_SLOT": f"api-{number + 1}"},
-                pass_fds=[shared.fileno()],
-            )
-            for number, port in enumerate(owned)
-        ]
-        try:
-            marks = [folder / f"api-{number + 1}.ready" for number in range(count)]
-            until = time.monotonic() + 30
-            while not all(mark.exists() for mark in marks):
-                assert time.monotonic() < until, "the API did not come up"
-                assert all(child.poll() is None for child in children)
-                time.sleep(0.05)
-            assert [json.loads(mark.read_text())["pid"] for mark in marks] == [child.pid for child in children]
-            yield [f"http://127.0.0.1:{port}" for port in (shared.getsockname()[1], *owned)]
-        finally:
-            for child in children:
-                child.terminate()
-            codes = [child.wait(20) for child in children]
-    assert codes == [-signal.SIGTERM] * count
-
-
-def ask(method: str, url: str, **body: object) -> httpx2.Response:
-    return httpx2.request(method, url, headers=KEY, timeout=30, trust_env=False, **body)  # type: ignore[arg-type]  # passed through
 
 
 def submit(url: str, content: bytes = PDF) -> httpx2.Response:
