@@ -1,20 +1,33 @@
-"""The command's way to a server: where it is, who asks, and what its answers mean to a shell."""
+"""The command's way to a server: where it is, who asks, and its routes."""
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
 from cli.errors import CliError, Exit
-from schemas.jobs import JobResult, JobView, SearchRequest, SearchResponse
+from cli.problems import PATIENT, json_object, retry_after, told
+from schemas.jobs import (
+    DocumentDeletion,
+    DocumentList,
+    DocumentView,
+    JobList,
+    JobResult,
+    JobView,
+    SearchRequest,
+    SearchResponse,
+)  # fmt: skip
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_PATIENT = {429, 503}
-_RECONNECT = 0.5  # seconds between tries to reach a server that restarts
+RECONNECT = 0.5
+"""Seconds between tries to reach a server that restarts."""
+_CONNECT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +57,28 @@ class Server:
             raise CliError(f"{kept} cannot be read", code=Exit.UNREACHABLE, hint="give --url and --api-key") from error
 
 
+class Away(CliError):
+    """The request was surely not carried out; it may be sent again after `wait` seconds."""
+
+    def __init__(self, error: CliError, wait: float) -> None:
+        super().__init__(str(error), error.code, error.hint)
+        self.wait = wait
+
+
 class Client:
-    """One server's routes. Every method raises `CliError` with the exit code of what went wrong.
+    """One server's routes, for several threads. Every method raises `CliError` with the exit code of what went wrong.
 
     `until` (seconds of `time.monotonic`) makes a call patient: it is repeated while the server is away or says 503,
     as often as its `Retry-After` asks, and gives up then.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, seconds: float = 60.0) -> None:
         self.url = server.url
         host = httpx2.URL(server.url).host
         self._http = httpx2.Client(
             base_url=server.url,
             headers={"Authorization": f"Bearer {server.key}"},
-            timeout=httpx2.Timeout(60, connect=5),
+            timeout=httpx2.Timeout(seconds, connect=min(seconds, _CONNECT)),
             trust_env=host not in _LOOPBACK,  # a proxy for the outside cannot know the way back in
         )
 
@@ -69,12 +90,13 @@ class Client:
 
     def submit(self, path: Path, fields: Mapping[str, str], *, until: float | None = None) -> dict[str, Any]:
         """Upload one document and return what was accepted."""
+        name = path.name.encode("utf-8", "replace").decode()
         try:
             with path.open("rb") as file:
 
                 def form() -> dict[str, Any]:
                     file.seek(0)
-                    return {"files": {"file": (path.name, file)}, "data": dict(fields)}
+                    return {"files": {"file": (name, file)}, "data": dict(fields)}
 
                 return self._json("POST", "/v1/jobs", until, form)
         except OSError as error:
@@ -84,11 +106,40 @@ class Client:
 
     def job(self, job: str, *, until: float | None = None) -> JobView:
         """How far a job is."""
-        return JobView.model_validate(self._json("GET", f"/v1/jobs/{job}", until))
+        return JobView.model_validate(self._json("GET", f"/v1/jobs/{_part(job)}", until))
+
+    def jobs(self, query: Mapping[str, str | Sequence[str]]) -> JobList:
+        """One page of the jobs that `query` (the route's parameters) asks for."""
+        return JobList.model_validate(self._json("GET", "/v1/jobs", body=lambda: {"params": dict(query)}))
 
     def result(self, job: str) -> JobResult:
         """What a job that has ended found."""
-        return JobResult.model_validate(self._json("GET", f"/v1/jobs/{job}/result"))
+        return JobResult.model_validate(self._json("GET", f"/v1/jobs/{_part(job)}/result"))
+
+    def cancel(self, job: str) -> JobView:
+        """Ask for the end of a job's present run."""
+        return JobView.model_validate(self._json("POST", f"/v1/jobs/{_part(job)}/cancel"))
+
+    def retry(self, job: str) -> JobView:
+        """Begin a new run of a job that ended without success."""
+        return JobView.model_validate(self._json("POST", f"/v1/jobs/{_part(job)}/retry"))
+
+    def documents(self, query: Mapping[str, str]) -> DocumentList:
+        """One page of the documents."""
+        return DocumentList.model_validate(self._json("GET", "/v1/documents", body=lambda: {"params": dict(query)}))
+
+    def document(self, document_id: str) -> DocumentView:
+        """One document."""
+        return DocumentView.model_validate(self._json("GET", f"/v1/documents/{_part(document_id)}"))
+
+    def delete_document(self, document_id: str) -> DocumentDeletion:
+        """Delete a document with every revision, result and index entry of it."""
+        return DocumentDeletion.model_validate(self._json("DELETE", f"/v1/documents/{_part(document_id)}"))
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that the server answers with."""
+        found: list[dict[str, Any]] = self._json("GET", "/v1/models").get("data", [])
+        return found
 
     def search(self, wanted: SearchRequest) -> SearchResponse:
         """The passages nearest to a query."""
@@ -103,15 +154,34 @@ class Client:
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from error
 
+    @contextmanager
+    def event_stream(self, job: str, after: int, run: int, silence: float) -> Iterator[httpx2.Response | None]:
+        """A job's story after event `after`, up to the end of `run`; None where that was it.
+
+        `silence` is how many seconds may pass without a byte. Raises `Away` when there is no stream or it breaks off.
+        """
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after else {})
+        timeout = httpx2.Timeout(silence, connect=_CONNECT)
+        try:
+            with self._http.stream(
+                "GET", f"/v1/jobs/{_part(job)}/events", params={"run": run}, headers=headers, timeout=timeout
+            ) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refusal(answer)
+                yield None if answer.status_code == 204 else answer
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            raise Away(self._unreachable(error), RECONNECT) from error
+
     def _json(
         self, method: str, path: str, until: float | None = None, body: Callable[[], dict[str, Any]] = dict
     ) -> dict[str, Any]:
         while True:
             try:
                 return self._once(method, path, body())
-            except _Away as error:
+            except Away as error:
                 if until is None or time.monotonic() + error.wait > until:
-                    raise error.told from error
+                    raise
                 time.sleep(error.wait)
 
     def _once(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -120,13 +190,11 @@ class Client:
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             # An upload that broke off may have been accepted: it is not sent twice. A connection refused was not.
             if isinstance(error, httpx2.ConnectError) or (method == "GET" and isinstance(error, httpx2.TransportError)):
-                raise _Away(self._unreachable(error), _RECONNECT) from error
+                raise Away(self._unreachable(error), RECONNECT) from error
             raise self._unreachable(error) from error
-        if response.status_code in _PATIENT:
-            raise _Away(told(response), _retry_after(response))
         if response.is_error:
-            raise told(response)
-        return _object(response)
+            raise _refusal(response)
+        return json_object(response)
 
     def _unreachable(self, error: Exception) -> CliError:
         return CliError(
@@ -136,53 +204,11 @@ class Client:
         )
 
 
-class _Away(Exception):
-    """The request was surely not carried out; it may be sent again after `wait` seconds."""
-
-    def __init__(self, told: CliError, wait: float) -> None:
-        super().__init__(str(told))
-        self.told = told
-        self.wait = wait
+def _refusal(response: httpx2.Response) -> CliError:
+    error = told(response)
+    return Away(error, retry_after(response)) if response.status_code in PATIENT else error
 
 
-def told(response: httpx2.Response) -> CliError:
-    """A problem answer in the command's words."""
-    try:
-        problem = _object(response)
-    except CliError as error:
-        return error
-    message = f"{problem.get('detail', 'the server refused')} [{problem.get('code', response.status_code)}]"
-    request = problem.get("request_id")
-    if request:
-        message += f"\nrequest: {request}"
-    codes = {
-        401: Exit.UNAUTHORIZED,
-        404: Exit.NOT_FOUND,
-        410: Exit.NOT_FOUND,
-        429: Exit.UNREACHABLE,
-        503: Exit.UNREACHABLE,
-    }
-    hints = {
-        401: "give a valid key by --api-key or HEADRACE_API_KEY",
-        404: "ids belong to the key that submitted them; is --api-key the same?",
-        409: "wait for it: `headrace jobs get ID`",
-        503: "try again in a moment; `headrace doctor` names the part that is down",
-    }
-    status = response.status_code
-    return CliError(message, code=codes.get(status, Exit.FAILED), hint=hints.get(status, ""))
-
-
-def _object(response: httpx2.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        hint = "does --url name a Headrace server?"
-        raise CliError(f"{response.url} answered {response.status_code} without JSON", code=Exit.UNREACHABLE, hint=hint)
-    return body
-
-
-def _retry_after(response: httpx2.Response) -> float:
-    text = response.headers.get("retry-after", "")
-    return min(float(text), 30.0) if text.isdecimal() else 1.0
+def _part(name: str) -> str:
+    """An id as one part of a path, whatever is in it."""
+    return quote(name, safe="")

@@ -83,7 +83,7 @@ def _read(client: "Client", data: Path, documents: Iterable[Path]) -> "list[JobR
     jobs = [(client.submit(document, {}, until=until)["id"], document.name) for document in documents]
     for job, name in jobs:
         note(f"submitted {name} over HTTP: {job}")
-    views = wait(client, jobs, until)
+    views = {view.id: view for view in wait(client, [job for job, _ in jobs], until)}
     for job, name in jobs:
         view = views[job]
         if view.state is not JobState.SUCCEEDED:

@@ -3,8 +3,7 @@
 import typer
 
 from cli.errors import CliError
-from cli.models import Quiet
-from cli.output import note
+from cli.output import Quiet, note
 
 
 def register(app: typer.Typer) -> None:

@@ -4,17 +4,43 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo, TyperInfo
 
-from cli import demo, doctor, evaluate, jars, jobs, models, search, show, stack, submit, topics
+from cli import (
+    demo,
+    doctor,
+    documents,
+    evaluate,
+    jars,
+    jobs,
+    migrate,
+    models,
+    processes,
+    search,
+    show,
+    stack,
+    submit,
+    tail,
+    topics,
+)  # fmt: skip
 from cli.errors import CliError, Exit
 from schemas.errors import DependencyDown, HeadraceError
 
-FAMILIES = (stack, submit, search, jobs, show, topics, models, jars, doctor, evaluate, demo)
+FAMILIES = {
+    "Documents and jobs": (submit, search, jobs, documents, show),
+    "This machine": (stack, doctor, demo, models, jars, evaluate),
+    "The platform": (tail, topics, migrate, processes),
+}
 
 
-def main() -> None:
-    """Run the command line; exits with one of `Exit`."""
-    debug = False
+class _Wanted:
+    """What the options before the verb ask for."""
+
+    traceback = False
+
+
+def build() -> typer.Typer:
+    """The whole command."""
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
     @app.callback()
@@ -22,15 +48,28 @@ def main() -> None:
         *, show_traceback: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
     ) -> None:
         """Documents through OCR, chunking and embedding over Kafka, and nothing lost."""
-        nonlocal debug
-        debug = show_traceback
+        _Wanted.traceback = show_traceback
 
-    for family in FAMILIES:
-        family.register(app)
+    for panel, families in FAMILIES.items():
+        before = {id(entry) for entry in _entries(app)}
+        for family in families:
+            family.register(app)
+        for entry in _entries(app):
+            if id(entry) not in before:
+                entry.rich_help_panel = panel
+    return app
+
+
+def _entries(app: typer.Typer) -> list[CommandInfo | TyperInfo]:
+    return [*app.registered_commands, *app.registered_groups]
+
+
+def main() -> None:
+    """Run the command line; exits with one of `Exit`."""
     try:
-        app(prog_name="headrace")
+        build()(prog_name="headrace")
     except Exception as error:
-        if debug:
+        if _Wanted.traceback:
             raise
         sys.exit(_tell(error))
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
-from cli.output import DATA_DIR, ApiKey, DataDir, Url, note, show
+from cli.output import note, show
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -20,23 +21,17 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("show")
+    @connected
     def show_job(
+        connect: Connect,
         job: Annotated[str, typer.Argument(help="The job's id, as `submit` printed it.", metavar="JOB")],
         *,
         out: Annotated[Path | None, typer.Option(help="The file to write; JOB.html by default.")] = None,
         open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-        url: Url = None,
-        api_key: ApiKey = None,
-        data_dir: DataDir = DATA_DIR,
     ) -> None:
         """Write a job's pages, boxes, text and scores into one HTML file that needs nothing beside it."""
-        from urllib.parse import quote
-
-        from cli.client import Client, Server
-
-        with Client(Server.find(url, api_key, data_dir)) as client:
-            name = quote(job, safe="")
-            view, result = client.job(name), client.result(name)
+        with connect() as client:
+            view, result = client.job(job), client.result(job)
             path = (out or Path(f"{view.id}.html")).absolute()
             write(client, view, result, path)
         show(str(path))
@@ -62,7 +57,7 @@ def write(client: "Client", view: "JobView", result: "JobResult", path: Path) ->
 
 def _pictures(client: "Client", result: "JobResult") -> Iterator[bytes | None]:
     """Each page's PNG in turn, None where there is none (any more): one is held at a time."""
-    from cli.client import told
+    from cli.problems import told
     from schemas.jobs import picture_path
 
     for page in result.pages:

@@ -1,126 +1,166 @@
-"""`headrace submit FILE…`: documents in, job ids out, and with `--wait` what became of them."""
+"""`headrace submit PATH…`: documents in, job ids out, and with `--wait` what became of them."""
 
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
-from cli.output import DATA_DIR, ApiKey, AsJson, DataDir, Url, note, plain, show, show_json
+from cli.output import AsJson, Quiet, note, plain, show, show_json
+from cli.tally import Sent, Tally, as_object, tell
 
 if TYPE_CHECKING:
     from cli.client import Client
-    from schemas.jobs import JobView
+    from cli.folders import Member
+
+Ids = Literal["new", "path"]
 
 
-@dataclass
-class _Sent:
-    """One file: what was accepted, or why not."""
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What the options ask for; `until` (seconds of `time.monotonic`) is None where nothing is waited for."""
 
-    path: Path
-    job: str = ""
-    document_id: str = ""
-    error: CliError | None = None
-    view: "JobView | None" = None
+    lane: str
+    document_id: str | None
+    ids: Ids
+    until: float | None
+    quiet: bool
+    as_json: bool
+
+    def fields(self, member: "Member") -> dict[str, str]:
+        """The fields of a document's form."""
+        name = member.name if self.ids == "path" else self.document_id
+        return {"lane": self.lane} | ({} if name is None else {"document_id": name})
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
+    @connected
     def submit(  # noqa: PLR0913 a command's options are its interface
-        files: Annotated[
-            list[Path], typer.Argument(help="PDF, pictures, office files, HTML, e-mail or text.", metavar="FILE...")
+        connect: Connect,
+        paths: Annotated[
+            list[Path],
+            typer.Argument(
+                help="PDF, pictures, office files, HTML, e-mail or text; folders of them.", metavar="PATH..."
+            ),
         ],
         *,
         wait: Annotated[bool, typer.Option("--wait", help="Wait until each job has ended.")] = False,
         timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)] = 600,
         document_id: Annotated[str | None, typer.Option(help="Your name for the document (one file only).")] = None,
+        ids: Annotated[
+            Ids,
+            typer.Option(help="`path`: documents are called by their path in the folder; again is a new revision."),
+        ] = "new",
         lane: Annotated[Literal["interactive", "bulk"], typer.Option(help="How urgent it is.")] = "interactive",
-        url: Url = None,
-        api_key: ApiKey = None,
-        data_dir: DataDir = DATA_DIR,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be submitted.")] = False,
+        quiet: Quiet = False,
         as_json: AsJson = False,
     ) -> None:
         """Submit documents; exits 0, or 1 when one was refused or failed, 6 when waiting took too long."""
-        import time
-
-        from cli.client import Client, Server
-
-        if document_id is not None and len(files) > 1:
+        if document_id is not None and (ids == "path" or len(paths) > 1 or paths[0].is_dir()):
             raise typer.BadParameter("a document id names one document; submit the files one by one")
-        fields = {"lane": lane} | ({"document_id": document_id} if document_id is not None else {})
-        until = time.monotonic() + timeout
-        with Client(Server.find(url, api_key, data_dir)) as client:
-            sent = _send(client, files, fields, until if wait else None)
-            if wait:
-                _wait(client, sent, until)
-        _report(sent, as_json=as_json)
-        raise typer.Exit(_code(sent, timed_out=wait and time.monotonic() >= until))
+        until = time.monotonic() + timeout if wait else None
+        order = _Order(lane, document_id, ids, until, quiet, as_json)
+        tally = Tally(timed=wait)
+        found = _found(paths, tally, order)
+        if dry_run:
+            _rehearse(found, order)
+            return
+        with connect() as client:
+            for item in _sent(client, found, tally, order):
+                tally.sent.append(item)
+                tell(item, as_json=as_json)
+        if as_json:
+            show_json({"jobs": [as_object(item) for item in tally.sent]})
+        if not quiet and (len(found) != 1 or tally.skipped):
+            note(tally.summary(len(found)))
+        raise typer.Exit(tally.code())
 
 
-def _send(client: "Client", files: list[Path], fields: dict[str, str], until: float | None) -> list[_Sent]:
-    """Each file in turn; a refused one does not stop the others, a lost server does."""
-    sent = []
-    for path in files:
-        item = _Sent(path)
-        sent.append(item)
-        try:
-            accepted = client.submit(path, fields, until=until)
-        except CliError as error:
-            item.error = error
-            if error.code != Exit.FAILED:
-                break
-        else:
-            item.job, item.document_id = accepted["id"], accepted["document_id"]
-    return sent
+def _found(paths: Sequence[Path], tally: Tally, order: _Order) -> "list[Member]":
+    """The documents to submit; what is left out is said."""
+    from cli.folders import Member, members
+
+    found: list[Member] = []
+    for member in members(paths):
+        if isinstance(member, Member):
+            found.append(member)
+            continue
+        path, why = member
+        tally.skipped[why] += 1
+        if why != "hidden" and not order.quiet:
+            note(f"skipped: {plain(str(path))}: {why}")
+    twice = [name for name, times in Counter(member.name for member in found).items() if times > 1]
+    if order.ids == "path" and twice:
+        raise typer.BadParameter(
+            f"two of the documents would be called {plain(twice[0])}; submit the folders one by one"
+        )
+    return found
 
 
-def _wait(client: "Client", sent: list[_Sent], until: float) -> None:
+def _rehearse(found: "Iterable[Member]", order: _Order) -> None:
+    rows = [
+        {
+            "file": str(member.path),
+            "document_id": order.fields(member).get("document_id"),
+            "media_type": member.media or None,
+        }
+        for member in found
+    ]
+    if order.as_json:
+        show_json({"files": rows})
+        return
+    for row in rows:
+        show("\t".join(plain(value or "") for value in row.values()))
+
+
+def _sent(client: "Client", found: "Sequence[Member]", tally: Tally, order: _Order) -> Iterator[Sent]:
+    """Each file as it was accepted or refused, with what became of its job where that is waited for."""
+    from cli.uploads import Uploads
+    from cli.waiting import bar
+
+    uploads = Uploads(client, order.until)
+    files = ((member.path, order.fields(member)) for member in found)
+    waiting: list[Sent] = []
+    with bar("files", len(found), quiet=order.quiet or len(found) == 1) as shown:
+        for item in uploads.send(files):
+            shown.advance(shown.task_ids[0])
+            if order.until is None or item.error is not None:
+                yield item
+            else:
+                waiting.append(item)
+    if uploads.lost is not None:
+        tally.codes.append(uploads.lost.code)
+    if order.until is not None and Exit.INTERRUPTED not in tally.codes:
+        yield from _ended(client, waiting, tally, order)
+    else:
+        yield from waiting
+
+
+def _ended(client: "Client", sent: Sequence[Sent], tally: Tally, order: _Order) -> Iterator[Sent]:
+    """The jobs as they end. What ends the waiting ends no job: the ids of the others are still told."""
     from cli.waiting import wait
 
+    told = 0
     try:
-        views = wait(client, [(item.job, item.path.name) for item in sent if item.job], until)
-    except CliError as error:  # the ids are still to be told: the jobs go on without us
-        for item in sent:
-            item.error = item.error or error
-    else:
-        for item in sent:
-            item.view = views.get(item.job)
-
-
-def _report(sent: list[_Sent], *, as_json: bool) -> None:
-    if as_json:
-        show_json({"jobs": [_json(item) for item in sent]})
-    for item in sent:
-        if item.error is not None:
-            note(f"error: {plain(item.job or item.path.name)}: {item.error}")
-            if item.error.hint:
-                note(f"hint: {item.error.hint}")
-        elif item.view is None and not as_json:
-            show(f"{item.job}\t{plain(item.path.name)}")
-        elif item.view is not None and not as_json:
-            pages = f"{item.view.pages_done}/{item.view.pages_total or '?'} pages"
-            show(f"{item.job}\t{plain(item.path.name)}\t{item.view.state.value}\t{pages}")
-            for failure in item.view.errors:
-                note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
-
-
-def _json(item: _Sent) -> dict[str, Any]:
-    told = {"file": str(item.path), "id": item.job or None, "document_id": item.document_id or None}
-    error = None if item.error is None else str(item.error)
-    return {**told, "error": error, "job": item.view.model_dump(mode="json") if item.view else None}
-
-
-def _code(sent: list[_Sent], *, timed_out: bool) -> int:
-    from schemas.jobs import TERMINAL, JobState
-
-    refused = [item.error.code for item in sent if item.error is not None]
-    states = [item.view.state for item in sent if item.view is not None]
-    if refused:
-        return max(refused)
-    if any(state in TERMINAL and state is not JobState.SUCCEEDED for state in states):
-        return Exit.FAILED
-    unfinished = len(states) < len(sent) or not TERMINAL.issuperset(states)
-    return Exit.TIMEOUT if timed_out and unfinished else 0
+        views = wait(client, [item.job for item in sent], order.until or 0, quiet=order.quiet)
+        for item, view in zip(sent, views, strict=True):
+            item.view = view
+            yield item
+            told += 1
+    except KeyboardInterrupt:
+        tally.codes.append(Exit.INTERRUPTED)
+    except CliError as error:
+        tally.codes.append(error.code)
+        note(f"error: {error}")
+        if error.hint:
+            note(f"hint: {error.hint}")
+    yield from sent[told:]

@@ -1,48 +1,53 @@
-"""Waiting for jobs: polite polling, one progress bar a job."""
+"""Waiting for jobs: each in turn by its events, with one bar for all of them."""
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.client import Client
-from cli.output import plain
+from cli.errors import CliError, Exit
+from cli.following import follow
 from schemas.jobs import TERMINAL, JobView
 
-_FIRST, _LONGEST = 0.2, 2.0  # seconds between polls: quick for a page, rare for a book
+
+def wait(client: Client, jobs: Sequence[str], until: float, *, quiet: bool = False) -> Iterator[JobView]:
+    """Each job's view, in order, once it has ended or it is `until` (seconds of `time.monotonic`)."""
+    with bar("jobs", len(jobs), quiet=quiet) as shown:
+        for job in jobs:
+            view = client.job(job, until=until)
+            if view.state not in TERMINAL:
+                _follow(client, job, until, shown)
+                view = client.job(job, until=max(until, time.monotonic() + 1))
+            shown.advance(shown.task_ids[0])
+            yield view
 
 
-def wait(client: Client, jobs: Iterable[tuple[str, str]], until: float) -> dict[str, JobView]:
-    """The last view of each (job id, label), ended or not, by `until` (seconds of `time.monotonic`)."""
-    views: dict[str, JobView] = {}
-    waiting = dict(jobs)
-    pause = _FIRST
-    with _progress() as bars:
-        shown = {job: bars.add_task(plain(label)[:40], total=None, state="queued") for job, label in waiting.items()}
-        while waiting and time.monotonic() < until:
-            moved = False
-            for job in list(waiting):
-                view = client.job(job, until=until)
-                moved = moved or views.get(job) != view
-                views[job] = view
-                bars.update(shown[job], total=view.pages_total, completed=view.pages_done, state=view.state.value)
-                if view.state in TERMINAL:
-                    del waiting[job]
-            pause = _FIRST if moved else min(pause * 1.5, _LONGEST)
-            if waiting:
-                time.sleep(max(0.0, min(pause, until - time.monotonic())))
-    return views
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} pages"),
-        TextColumn("{task.fields[state]}"),
+def bar(unit: str, total: int, *, quiet: bool = False) -> Progress:
+    """A bar with one task of `total` of `unit`, on stderr and only if that is a terminal; `detail` stands behind it."""
+    progress = Progress(
+        BarColumn(30),
+        TextColumn("{task.completed}/{task.total} " + unit),
+        TextColumn("{task.fields[detail]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else what is piped would be shown here instead
+        disable=quiet or not sys.stderr.isatty(),
     )
+    progress.add_task("", total=total, detail="")
+    return progress
+
+
+def _follow(client: Client, job: str, until: float, shown: Progress) -> None:
+    pages, done = 0, 0
+    try:
+        for event in follow(client, job, until=until, known=True):
+            pages = event.data.get("pages", pages)
+            done += event.event == "page.succeeded"
+            shown.update(shown.task_ids[0], detail=f"{done}/{pages or '?'} pages")
+    except CliError as error:
+        if error.code != Exit.TIMEOUT:
+            raise

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from cli.client import Client, Server
 from cli.errors import CliError, Exit
 from deploy.local import ports
 from schemas.documents import EngineStamp, Line, Times
-from schemas.jobs import Failure, JobResult, JobState, JobView, PageResult, SearchHit
+from schemas.jobs import Failure, JobEvent, JobResult, JobState, JobView, PageResult, SearchHit
 from tests.fakes import FakeJobs, World
 from tests.served import served
 
@@ -38,6 +39,10 @@ class Ended(FakeJobs):
             [] if self.state is JobState.SUCCEEDED else [Failure(page=2, step="ocr", code="oops", detail="\x1b[2J")]
         )
         return JobView(id=job, state=self.state, pages_total=2, pages_done=1, errors=errors)
+
+    async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
+        end = JobEvent.model_validate({"seq": 1, "event": f"job.{self.state}", "run": 1, "at": datetime.now(UTC)})
+        return [] if after else [end]
 
 
 @pytest.fixture

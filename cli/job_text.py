@@ -1,0 +1,59 @@
+"""Jobs as people read them."""
+
+from cli.listing import Listing, ago
+from cli.output import note, plain, show
+from schemas.jobs import JobEvent, JobResult, JobSummary, JobView
+
+
+def _row(job: JobSummary) -> list[str]:
+    state = "cancelling" if job.cancelling else job.state.value
+    return [job.id, state, str(job.pages_total or "-"), ago(job.created_at), job.filename or "-"]
+
+
+def _fields(job: JobSummary) -> list[object]:
+    return [
+        job.id, job.state.value, job.run, job.pages_total, job.document_id, job.created_at, job.finished_at,
+        job.filename,
+    ]  # fmt: skip
+
+
+LISTING = Listing(("job", "state", "pages", "age", "file"), _row, _fields, frozenset({"file"}))
+
+
+def show_view(view: JobView) -> None:
+    """A job in lines."""
+    facts = {
+        "job": view.id,
+        "state": view.state.value + (" (cancelling)" if view.cancelling else ""),
+        "run": view.run,
+        "file": view.filename,
+        "document": f"{view.document_id or '?'} (revision {view.revision or '?'})",
+        "pages": f"{view.pages_done}/{view.pages_total or '?'}",
+        "created": view.created_at,
+        "started": view.started_at,
+        "finished": view.finished_at,
+    }
+    for name, value in facts.items():
+        show(f"{name:9} {plain(str(value or '-'))}")
+    for failure in view.errors:
+        note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
+
+
+def show_result(result: JobResult) -> None:
+    """What was read: text on stdout, all else beside it."""
+    for page in result.pages:
+        size = "no picture, no boxes" if page.width is None else f"{page.width}x{page.height}"
+        note(f"-- page {page.page} of {plain(result.document_id)} ({size})")
+        for line in page.lines:
+            show(plain(line.text))
+    for failure in result.errors:
+        note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
+
+
+def event_line(event: JobEvent) -> str:
+    """One event of a job's story on a line, its time by this machine's clock."""
+    page = "" if event.page is None else f"page {event.page}"
+    rest = "  ".join(f"{name} {value}" for name, value in event.data.items())
+    run = f"run {event.run}" if event.run > 1 else ""
+    words = "  ".join(filter(None, (page, run, rest)))
+    return plain(f"{event.at.astimezone():%H:%M:%S}  {event.event:17}  {words}").rstrip()
