@@ -19,7 +19,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     port, controller_port = ports.free(2)
     server = Kafka(tmp_path_factory.mktemp("kafka"), port, controller_port)
     with children.running(server):
-        yield Broker(server.bootstrap)
+        yield server.broker
 
 
 @pytest.fixture(scope="session")

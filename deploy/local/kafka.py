@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import uuid
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import jars
 from deploy.local.children import StartFailed, tail
+from producers.clients import librdkafka
+from schemas.broker import Broker
 
 # Kafka's defaults are a server's. On a laptop 50 partitions each for offsets and transactions cost seconds and files,
 # and every thread that waits for work wakes three times a second.
@@ -41,17 +44,31 @@ share.coordinator.threads=1
 
 
 class Kafka:
-    """A broker whose files lie in `folder`, listening on 127.0.0.1; a `Server`."""
+    """A broker whose files lie in `folder`, listening on 127.0.0.1; a `Server`.
+
+    `properties` are added to the configuration or replace what it says; where they change how clients are let in,
+    `broker` says how, for `answers`.
+    """
 
     name = "kafka"
     stop_signal = signal.SIGTERM
     death_signal = signal.SIGKILL
 
-    def __init__(self, folder: Path, port: int, controller_port: int, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        controller_port: int,
+        log: Path | None = None,
+        *,
+        properties: Mapping[str, str] | None = None,
+        broker: Broker | None = None,
+    ) -> None:
         self.folder = folder
         self.log = log or folder / "kafka.log"
-        self.bootstrap = f"127.0.0.1:{port}"
+        self.broker = broker or Broker(f"127.0.0.1:{port}")
         self._ports = {"port": port, "controller_port": controller_port}
+        self._properties = properties or {}
         self._data = folder / "data"
         self._config = folder / "server.properties"
         self._formatted = folder / "formatted"
@@ -59,7 +76,9 @@ class Kafka:
     def prepare(self) -> None:
         """Write the configuration; format the storage, once, with a cluster id of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(_PROPERTIES.format(data=self._data, **self._ports))
+        self._config.touch(mode=0o600)  # it may hold passwords
+        added = "".join(f"{name}={value}\n" for name, value in self._properties.items())  # the later of two counts
+        self._config.write_text(_PROPERTIES.format(data=self._data, **self._ports) + added)
         if self._formatted.exists():
             return
         shutil.rmtree(self._data, ignore_errors=True)  # a formatting that was killed half-way
@@ -81,7 +100,7 @@ class Kafka:
             socket.create_connection(("127.0.0.1", self._ports["port"]), 1).close()
         except OSError:
             return False
-        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "socket.timeout.ms": 1000})
+        client = AdminClient(librdkafka(self.broker) | {"socket.timeout.ms": 1000})
         try:
             return bool(client.list_topics(timeout=1).brokers)
         except KafkaException:

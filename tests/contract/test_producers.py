@@ -127,7 +127,7 @@ def test_a_worker_without_its_topics_refuses_to_start(tmp_path_factory: pytest.T
     broker = children.start(server)
     try:
         environment = {
-            **os.environ, "HEADRACE_KAFKA": server.bootstrap, "HEADRACE_DEV": "true", "HEADRACE_ENGINES": "fake",
+            **os.environ, "HEADRACE_KAFKA": server.broker.bootstrap, "HEADRACE_DEV": "true", "HEADRACE_ENGINES": "fake",
             "HEADRACE_BLOBS": f"file://{tmp_path_factory.mktemp('blobs')}",
         }  # fmt: skip
         done = subprocess.run(

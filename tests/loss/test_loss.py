@@ -14,7 +14,6 @@ import pytest
 
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
-from schemas.broker import Broker
 from schemas.control import ControlEntry
 from tests.loss.harness import Bench
 from tests.support import until
@@ -137,7 +136,7 @@ def test_a_broker_killed_and_restarted_loses_nothing_and_workers_come_back_alone
     server = Kafka(tmp_path / "kafka", *ports.free(2))
     broker = children.start(server)
     try:
-        bench = Bench(Broker(server.bootstrap), tmp_path, stream)
+        bench = Bench(server.broker, tmp_path, stream)
         bench.feed(range(300))
         member = bench.start(seconds=0.01)
         until(lambda: bench.noted("done").total() >= 60, 40, "progress")
