@@ -18,7 +18,7 @@ from sinks import announcements, story
 from sinks.conclusions import Verdict, conclude, ended_pages, needed_by
 from sinks.fan_in import EndedJob, EndedPage, folded, part_row
 from sinks.postgres import documents, statements
-from sinks.postgres.rows import bulk
+from sinks.postgres.rows import bulk, cleaned, packed
 
 
 async def project(connection: AsyncConnection, fresh: Sequence[Task]) -> None:
@@ -65,12 +65,10 @@ async def _forgotten(
 async def _store(connection: AsyncConnection, tasks: Sequence[Task], deleted: Collection[str]) -> None:
     parts = folded(map(part_row, tasks), ("job", "part", "kind"))
     await bulk(connection, statements.STORE_PARTS, parts)
-    results = [
-        part_row(task) | {"payload": task.payload.model_dump(mode="json"), "text": task.payload.text}
-        for task in tasks
-        if isinstance(task.payload, PageRead) and task.envelope.job not in deleted
-    ]
-    await bulk(connection, statements.STORE_RESULTS, folded(results, ("job", "part")))
+    read = [task for task in tasks if isinstance(task.payload, PageRead) and task.envelope.job not in deleted]
+    if results := folded(map(_result_row, read), ("job", "part")):
+        columns = {name: [row[name] for row in results] for name in results[0]}
+        await connection.execute(statements.STORE_RESULTS, columns)
 
 
 async def _succeed(connection: AsyncConnection, jobs: Mapping[str, Row[Any]], ends: Iterable[EndedJob]) -> None:
@@ -124,6 +122,16 @@ def _job_row(task: Task) -> dict[str, Any]:
         "source_size": payload.source.size,
         "created_at": envelope.at.isoformat(),
     }
+
+
+def _result_row(task: Task) -> dict[str, Any]:
+    envelope, payload = task.envelope, task.payload
+    assert isinstance(payload, PageRead)
+    written = payload.model_dump_json()
+    if "\\u0000" in written:  # what `jsonb` refuses
+        written = packed([payload.model_dump(mode="json")])[1:-1]
+    row = {"job": envelope.job, "part": envelope.part, "tenant": envelope.tenant, "run": envelope.run}
+    return row | {"ce_id": str(envelope.id), "payload": written, "text": cleaned(payload.text)}
 
 
 def _conclusions(

