@@ -12,7 +12,7 @@ from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
 from api.streams import EventStreams
-from api.v1 import control, events, jobs, pages, search
+from api.v1 import control, documents, events, jobs, pages, search
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -38,7 +38,15 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.streams = EventStreams(parts.jobs, parts.bell, parts.settings.max_streams, metrics.streams)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
     errors.install(app)
-    for router in (jobs.router, pages.router, control.router, events.router, search.router, health.router):
+    for router in (
+        jobs.router,
+        pages.router,
+        control.router,
+        events.router,
+        documents.router,
+        search.router,
+        health.router,
+    ):
         app.include_router(router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

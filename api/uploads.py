@@ -27,7 +27,14 @@ def printable(text: str) -> str:
     return text
 
 
-DocumentId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(printable)]
+def addressable(text: str) -> str:
+    """`text` itself; raises ValueError for what no client can put at the end of a URL."""
+    if text in {".", ".."}:
+        raise ValueError("must not be . or ..")
+    return text
+
+
+DocumentId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(printable), AfterValidator(addressable)]
 
 
 class SubmitFields(BaseModel):

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from schemas.documents import EngineStamp, Times
 from schemas.ids import JobIds
-from schemas.jobs import JobResult, JobState, JobView, SearchHit
+from schemas.jobs import JobResult, JobState, JobView, PageProgress, PageResult, SearchHit
 from tests.fakes import World
 
 NOW = datetime.now(UTC)
@@ -80,6 +81,60 @@ async def test_a_result_is_given_only_once_the_job_has_ended(
     world.jobs.results["demo", job] = result(job, state)
     response = await client.get(f"/v1/jobs/{job}/result")
     assert response.status_code == (409 if state in {JobState.QUEUED, JobState.RUNNING} else 200)
+
+
+async def test_a_page_is_given_as_soon_as_it_was_read(world: World, client: httpx2.AsyncClient) -> None:
+    job = issue(world)
+    world.jobs.views["demo", job] = JobView(id=job, state=JobState.RUNNING, pages_total=1)
+    assert (await client.get(f"/v1/jobs/{job}/pages/1")).status_code == 404
+    world.jobs.views["demo", job].pages.append(PageProgress(page=1, state="queued"))
+    waiting = await client.get(f"/v1/jobs/{job}/pages/1")
+    assert (waiting.status_code, waiting.json()["code"], waiting.headers["retry-after"]) == (409, "not_ready", "1")
+    stamp = EngineStamp(name="e", model="m", version="1", digest="d")
+    page = PageResult(page=1, text="hello", lines=[], engine=stamp, times=Times())
+    world.jobs.pages["demo", job, 1] = page
+    assert PageResult.model_validate((await client.get(f"/v1/jobs/{job}/pages/1")).json()) == page
+    foreign = await client.get(f"/v1/jobs/{job}/pages/1", headers={"authorization": "Bearer other-key"})
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found")
+    assert (await client.get(f"/v1/jobs/{job}/pages/0")).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/result", "/pages/1", "/pages/1/image"])
+async def test_of_a_deleted_document_the_job_is_shown_and_nothing_else(
+    world: World, client: httpx2.AsyncClient, path: str
+) -> None:
+    job = issue(world)
+    world.jobs.views["demo", job] = JobView(id=job, state=JobState.SUCCEEDED, deleted=True, pages_total=1)
+    gone = await client.get(f"/v1/jobs/{job}{path}")
+    assert (gone.status_code, gone.json()["code"]) == (410, "gone")
+    assert (await client.get(f"/v1/jobs/{job}")).json()["deleted"] is True
+
+
+async def test_a_list_of_jobs_is_asked_for_as_the_caller_says(world: World, client: httpx2.AsyncClient) -> None:
+    query = (
+        "?state=failed&state=partial&order=finished_at&limit=5&lane=bulk&document_id=a%2Fb&since=2026-01-01T00:00:00Z"
+    )
+    response = await client.get(f"/v1/jobs{query}")
+    assert response.json() == {"data": [], "has_more": False, "next": None, "projected_through": None}
+    [asked] = world.jobs.asked
+    assert (asked.state, asked.order, asked.limit) == (("failed", "partial"), "finished_at", 5)
+    assert (asked.lane, asked.document_id, asked.since) == ("bulk", "a/b", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "/limit"), ("limit=101", "/limit"), ("state=done", "/state/0"), ("order=name", "/order"),
+        ("since=yesterday", "/since"), ("since=2026-01-01T00:00:00", "/since"), ("colour=red", "/colour"),
+        ("document_id=a%00b", "/document_id"), ("after=" + "x" * 257, "/after"),
+    ],
+)  # fmt: skip
+async def test_a_list_that_is_asked_for_wrongly_is_refused_by_field(
+    client: httpx2.AsyncClient, query: str, pointer: str
+) -> None:
+    response = await client.get(f"/v1/jobs?{query}")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert response.json()["errors"][0]["pointer"] == pointer
 
 
 async def test_reads_say_503_while_the_database_is_down(world: World, client: httpx2.AsyncClient) -> None:

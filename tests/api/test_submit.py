@@ -90,6 +90,7 @@ async def test_what_the_caller_leaves_out_is_made() -> None:
         (form(part("lane", b"bulk"), part("lane", b"bulk"), part("file", PDF)), 422, "invalid_request"),
         (form(part("file", PDF), part("lane", b"express")), 422, "invalid_request"),
         (form(part("file", PDF), part("document_id", b"a\x00b")), 422, "invalid_request"),
+        (form(part("file", PDF), part("document_id", b"..")), 422, "invalid_request"),
         (form(part("file", PDF), part("document_id", b"\xff")), 422, "invalid_request"),
         (form(part("file", PDF), part("document_id", b"x" * 257)), 422, "invalid_request"),
         (form(part("file", PDF), part("document_id", b"x" * 5000)), 422, "invalid_request"),
