@@ -1,54 +1,43 @@
 """The pgvector index: passages with their vectors, each under its deterministic id."""
 
-import base64
-import binascii
-import math
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas import topics
-from schemas.codec import follow, index_id
-from schemas.documents import ChunksEmbedded, ChunksIndexed
-from schemas.errors import ModelOutputInvalid, RecordError
 from schemas.failpoints import Failpoints
-from schemas.records import Outgoing, Partition
-from schemas.work import Task
-from sinks.fan_in import folded
-from sinks.postgres.engine import answers, connect, transaction
-from sinks.postgres.rows import bulk, literal
+from sinks.fenced_index import FencedIndex
+from sinks.index_pages import Drop, Page
+from sinks.postgres.rows import bulk, packed
+from sinks.postgres.vectors import connect_vectors, wire
 
-DIMENSIONS = 384
-
-# Compare-and-set: a page belongs to its highest run, and whoever writes it holds its row until the commit.
-_CLAIM = text("""
-    INSERT INTO indexed_pages (job, page, tenant, run)
-    SELECT job, page, tenant, run
-    FROM json_to_recordset(CAST(:rows AS json)) AS seen (job text, page integer, tenant text, run integer)
-    ORDER BY job, page
-    ON CONFLICT (job, page) DO UPDATE SET run = excluded.run WHERE excluded.run >= indexed_pages.run
-    RETURNING job, page
+_DROP = text("""
+    DELETE FROM chunks USING json_to_recordset(CAST(:rows AS json)) AS gone (tenant text, document_id text,
+        through bigint)
+    WHERE chunks.tenant = gone.tenant AND chunks.document_id = gone.document_id AND chunks.revision <= gone.through
 """)
 
 # What an earlier run, or an earlier document of the same id, had on the page and this one has not.
 _REPLACE = text("""
     DELETE FROM chunks USING json_to_recordset(CAST(:rows AS json)) AS page (tenant text, document_id text,
-        revision integer, page integer, plan text, ids uuid[])
+        revision bigint, page integer, plan text, ids uuid[])
     WHERE chunks.tenant = page.tenant AND chunks.document_id = page.document_id AND chunks.revision = page.revision
         AND chunks.page = page.page AND chunks.plan = page.plan AND chunks.id <> ALL (page.ids)
 """)
 
+# The vectors come beside the other columns, as bytes and in the same order.
 _STORE = text("""
     INSERT INTO chunks (id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language,
         box, boxes, image_width, image_height, embedding)
     SELECT id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language,
         box, boxes, image_width, image_height, embedding
-    FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, tenant text, document_id text, revision integer,
-        job text, run integer, page integer, chunk integer, plan text, digest text, text text, language text,
-        box double precision[], boxes jsonb, image_width integer, image_height integer, embedding vector)
+    FROM ROWS FROM (
+        json_to_recordset(CAST(:rows AS json)) AS (id uuid, tenant text, document_id text, revision bigint, job text,
+            run integer, page integer, chunk integer, plan text, digest text, text text, language text,
+            box double precision[], boxes jsonb, image_width integer, image_height integer),
+        unnest(CAST(:vectors AS vector[]))
+    ) AS new (id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language, box, boxes,
+        image_width, image_height, embedding)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET job = excluded.job, run = excluded.run, text = excluded.text,
         language = excluded.language, box = excluded.box, boxes = excluded.boxes, image_width = excluded.image_width,
@@ -56,100 +45,51 @@ _STORE = text("""
 """)
 
 
-class PgvectorIndex:
-    """A `Sink` over `headrace.vectors`, as role `headrace_sink`."""
+class PgvectorIndex(FencedIndex):
+    """The table `chunks`, written in the fence's own transaction."""
 
+    index = "pgvector"
     name = "index-pgvector"
 
     def __init__(self, url: str, failpoints: Failpoints) -> None:
-        self._engine = connect(url)
-        self._failpoints = failpoints
+        super().__init__(connect_vectors(url), failpoints)
 
-    async def open(self) -> None:
-        """Raise `DependencyDown` while PostgreSQL does not answer."""
-        await answers(self._engine)
+    async def _delete(self, connection: AsyncConnection, drops: Sequence[Drop]) -> None:
+        gone = [{"tenant": drop.tenant, "document_id": drop.document, "through": drop.through} for drop in drops]
+        await bulk(connection, _DROP, gone)
 
-    async def write(self, tasks: Sequence[Task]) -> Sequence[Outgoing]:
-        """Store the pages of a batch in one transaction; one `ChunksIndexed` a task, blank pages too.
-
-        Raises `ModelOutputInvalid` for a vector that is no direction in 384 dimensions, `RecordError` for one that is
-        no base64, both before anything is sent; `DependencyDown` while PostgreSQL does not answer.
-        """
-        made = {str(task.envelope.id): _page(task) for task in tasks}
-        pages = [made[row["ce_id"]] for row in folded([page.row for page in made.values()], ("job", "page"))]
-        async with transaction(self._engine) as connection:
-            claimed = {(row.job, row.page) for row in await bulk(connection, _CLAIM, [page.row for page in pages])}
-            ours = [page for page in pages if (page.row["job"], page.row["page"]) in claimed]
-            await bulk(connection, _REPLACE, [page.row for page in ours])
-            await bulk(connection, _STORE, folded([chunk for page in ours for chunk in page.chunks], ("id",)))
-            self._failpoints.reach("sink", str(tasks[0].record))
-        return [_event(task) for task in tasks]
-
-    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """An index has nothing to note."""
-
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._engine.dispose()
+    async def _replace(self, connection: AsyncConnection, pages: Sequence[Page]) -> None:
+        held = [_row(page) | {"ids": [str(passage.id) for passage in page.passages]} for page in pages]
+        await bulk(connection, _REPLACE, held)
+        passages = [(page, passage) for page in pages for passage in page.passages]
+        if not passages:
+            return
+        rows = [
+            _row(page)
+            | {
+                "id": str(passage.id),
+                "chunk": passage.chunk,
+                "text": passage.text,
+                "language": passage.language,
+                "box": passage.box,
+                "boxes": passage.boxes,
+            }
+            for page, passage in passages
+        ]
+        vectors = [wire(passage.vector) for _, passage in passages]
+        await connection.execute(_STORE, {"rows": packed(rows), "vectors": vectors})
 
 
-def _payload(task: Task) -> ChunksEmbedded:
-    if not isinstance(task.payload, ChunksEmbedded):
-        raise RecordError(f"{task.envelope.kind} holds no vectors")
-    return task.payload
-
-
-def _event(task: Task) -> Outgoing:
-    payload = ChunksIndexed(index="pgvector", count=len(_payload(task).chunks))
-    return follow(topics.EVENTS.name, task.envelope, PgvectorIndex.name, payload)
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    row: dict[str, Any]
-    chunks: list[dict[str, Any]]
-
-
-def _page(task: Task) -> _Page:
-    envelope, payload = task.envelope, _payload(task)
-    row = {
-        "tenant": envelope.tenant,
-        "document_id": envelope.document,
-        "revision": envelope.revision,
-        "job": envelope.job,
-        "run": envelope.run,
-        "page": envelope.part,
-        "plan": envelope.plan,
-        "ce_id": str(envelope.id),
+def _row(page: Page) -> dict[str, str | int | None]:
+    return {
+        "tenant": page.tenant,
+        "document_id": page.document,
+        "revision": page.revision,
+        "job": page.job,
+        "run": page.run,
+        "page": page.page,
+        "plan": page.plan,
+        "digest": page.digest,
+        "image_width": page.width,
+        "image_height": page.height,
     }
-    chunks = [
-        row
-        | {
-            "id": str(index_id(envelope, chunk.index, payload.engine.digest)),
-            "chunk": chunk.index,
-            "digest": payload.engine.digest,
-            "text": chunk.text,
-            "language": chunk.language,
-            "box": chunk.box,
-            "boxes": chunk.boxes,
-            "image_width": payload.width,
-            "image_height": payload.height,
-            "embedding": literal(_vector(chunk.vector)),
-        }
-        for chunk in payload.chunks
-    ]
-    return _Page(row | {"ids": [chunk["id"] for chunk in chunks]}, chunks)
-
-
-def _vector(packed: str) -> tuple[float, ...]:
-    """Base64 of little-endian float32 as numbers."""
-    try:
-        raw = base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RecordError("a vector of the record is not base64") from error
-    if len(raw) != 4 * DIMENSIONS:
-        raise ModelOutputInvalid(f"a vector has {len(raw)} bytes, not {DIMENSIONS} float32 numbers")
-    vector = struct.unpack(f"<{DIMENSIONS}f", raw)
-    if not all(map(math.isfinite, vector)) or not any(vector):
-        raise ModelOutputInvalid("a vector is not finite, or zero: it has no direction")
-    return vector

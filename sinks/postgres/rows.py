@@ -28,14 +28,14 @@ async def bulk(
     return found.all() if found.returns_rows else ()
 
 
-def literal(vector: Sequence[float]) -> str:
-    """A vector as pgvector reads it; nine digits are all that a float32 has."""
-    return f"[{','.join(format(value, '.9g') for value in vector)}]"
+def cleaned(text: str) -> str:
+    """The text with U+FFFD where a character is that PostgreSQL refuses."""
+    return _REFUSED.sub("\ufffd", text)
 
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _REFUSED.sub("\ufffd", value)
+        return cleaned(value)
     if isinstance(value, Mapping):
         return {_clean(key): _clean(item) for key, item in value.items()}
     if isinstance(value, Sequence):
