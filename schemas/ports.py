@@ -59,6 +59,10 @@ class BlobStore(Pingable, Protocol):
         """Forget a key; forgetting an unknown one is no error."""
         ...
 
+    async def delete_below(self, folder: str) -> None:
+        """Forget every key that begins with `folder` and a slash; none is no error."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Query:

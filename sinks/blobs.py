@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -76,10 +77,16 @@ class FolderBlobs:
         return content
 
     async def delete(self, key: str) -> None:
-        """Forget a key, known or not."""
+        """Forget a key, known or not, and its folder where that is empty then."""
         _check(key)
         with _disk():
-            await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
+            await asyncio.to_thread(self._unlink, self._root / key)
+
+    async def delete_below(self, folder: str) -> None:
+        """Forget every key below `folder`, drafts included; none is no error."""
+        _check(folder)
+        with _disk():
+            await asyncio.to_thread(_remove, self._root / folder)
 
     async def ping(self) -> None:
         """Raise `DependencyDown` when the folder is gone or cannot be written."""
@@ -89,6 +96,12 @@ class FolderBlobs:
     def _probe(self) -> None:
         if not os.access(self._root, os.W_OK | os.X_OK):
             raise PermissionError("the folder cannot be written")
+
+    def _unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        if path.parent != self._root:
+            with suppress(OSError):  # it holds more, or is gone already
+                path.parent.rmdir()
 
     def _keep(self, draft: str, key: str) -> None:
         """Make the draft's bytes durable, then its name, then the folders above that nobody has synced yet."""
@@ -136,6 +149,12 @@ def _check(key: str) -> None:
 
 def _draft(key: str) -> str:
     return f"{key}.{uuid.uuid4().hex}.draft"
+
+
+def _remove(folder: Path) -> None:
+    while folder.is_dir():
+        with suppress(FileNotFoundError):  # another is at the same work
+            shutil.rmtree(folder)
 
 
 def _sync(path: Path) -> None:

@@ -27,7 +27,25 @@ def _pgvector(settings: Settings, failpoints: Failpoints) -> Sink:
     return PgvectorIndex(settings.postgres.get_secret_value(), failpoints)
 
 
-SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {"projector": _projector, "index-pgvector": _pgvector}
+def _weaviate(settings: Settings, failpoints: Failpoints) -> Sink:
+    from sinks.weaviate_index import WeaviateIndex
+
+    return WeaviateIndex(settings, failpoints)
+
+
+def _eraser(settings: Settings, _: Failpoints) -> Sink:
+    from sinks.eraser import Eraser
+
+    return Eraser(open_blobs(settings.blobs))
+
+
+SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {
+    "projector": _projector,
+    "index-pgvector": _pgvector,
+    "index-weaviate": _weaviate,
+    "eraser": _eraser,
+}
+HEARS_ALL = frozenset({"projector", "eraser"})  # also of jobs that are cancelled or expired
 BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs
 
 
@@ -47,7 +65,7 @@ def main() -> int:
     if name == "relay":
         return _relay(settings)
     sink = SINKS[name](settings, Failpoints(settings.slot, settings.run_dir))
-    job = Job(name, SinkHandler(sink), BATCH, "kafka", skips=name != "projector")
+    job = Job(name, SinkHandler(sink), BATCH, "kafka", skips=name not in HEARS_ALL)
     return run(job, settings, open_blobs(settings.blobs))
 
 

@@ -68,6 +68,10 @@ class FakeBlobs:
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
 
+    async def delete_below(self, folder: str) -> None:
+        for key in [key for key in self.kept if key.startswith(f"{folder}/")]:
+            del self.kept[key]
+
     async def ping(self) -> None:
         if self.down:
             raise DependencyDown("the blob store does not answer")

@@ -145,3 +145,24 @@ async def test_a_key_that_this_store_never_made_is_refused(blobs: BlobStore, tmp
 def test_a_url_that_names_no_folder_is_refused_at_start(url: str) -> None:
     with pytest.raises(ValueError, match="HEADRACE_BLOBS"):
         open_blobs(url)
+
+
+async def test_a_folder_of_keys_is_deleted_with_its_drafts_and_only_it(blobs: BlobStore, tmp_path: Path) -> None:
+    for key in ("demo/job_a/1", "demo/job_a/pages/1/2.png", "demo/job_a/3.x.draft", "demo/job_ab/4", "demo/5"):
+        blobs.put(key, b"x")
+    await blobs.delete_below("demo/job_a")
+    await blobs.delete_below("demo/job_a")
+    assert files(tmp_path / "blobs") == ["demo/5", "demo/job_ab/4"]
+    again = blobs.put("demo/job_a/1", b"y")
+    assert blobs.read(again) == b"y"
+    for wrong in ("", "..", "demo/..", "/demo", "demo/"):
+        with pytest.raises(RecordError):
+            await blobs.delete_below(wrong)
+
+
+async def test_a_key_takes_its_empty_folder_along_but_never_the_stores_own(blobs: BlobStore, tmp_path: Path) -> None:
+    for key in ("one", "demo/two"):
+        blobs.put(key, b"x")
+        await blobs.delete(key)
+    assert list((tmp_path / "blobs").iterdir()) == []
+    await blobs.ping()
