@@ -27,7 +27,7 @@ async def project(connection: AsyncConnection, fresh: Sequence[Task]) -> None:
     tasks = [task for task in fresh if not isinstance(task.payload, DocumentDropped)]
     jobs = await _locked(connection, fresh, tasks)
     gone = await _forgotten(connection, deletions, jobs.values())
-    deleted = {job.id: job for job in (*gone, *jobs.values()) if job.id not in jobs or job.dropped}
+    deleted = {job.id: job for job in (*gone, *(job for job in jobs.values() if job.dropped))}
     await _store(connection, tasks, deleted)
     needed = needed_by(tasks)
     verdicts = await conclude(connection, jobs.values(), needed)

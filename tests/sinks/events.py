@@ -5,6 +5,7 @@ import itertools
 import math
 import struct
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -33,6 +34,7 @@ from schemas.work import Task
 
 STAMP = EngineStamp(name="fake", model="fake", version="1", digest="0" * 16)
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+Ending = Callable[[str, int], Task]
 _offsets = itertools.count()
 
 
@@ -71,9 +73,12 @@ def prepared(job: str, pages: int, *, run: int = 1, tenant: str = "demo") -> Tas
     return task(job, 0, DocumentPrepared(pages=pages, media_type="application/pdf"), run=run, tenant=tenant)
 
 
+def line(text: str) -> Line:
+    return Line(text=text, box=(0, 0, 10, 10), score=0.9)
+
+
 def read(job: str, page: int, *, run: int = 1, tenant: str = "demo", text: str = "") -> Task:
-    line = Line(text=text or f"page {page} run {run}", box=(0, 0, 10, 10), score=0.9)
-    payload = PageRead(width=100, height=200, lines=(line,), engine=STAMP)
+    payload = PageRead(width=100, height=200, lines=(line(text or f"page {page} run {run}"),), engine=STAMP)
     return task(job, page, payload, run=run, tenant=tenant)
 
 
