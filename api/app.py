@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import errors, health
+from api import errors, health, openai_shape
 from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
 from api.streams import EventStreams
-from api.v1 import control, documents, events, jobs, pages, search
+from api.v1 import control, documents, embeddings, events, jobs, models, pages, search
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -38,16 +38,8 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.streams = EventStreams(parts.jobs, parts.bell, parts.settings.max_streams, metrics.streams)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
     errors.install(app)
-    for router in (
-        jobs.router,
-        pages.router,
-        control.router,
-        events.router,
-        documents.router,
-        search.router,
-        health.router,
-    ):
-        app.include_router(router)
+    for module in (jobs, pages, control, events, documents, search, embeddings, models, health):
+        app.include_router(module.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
@@ -56,9 +48,10 @@ def _described(app: FastAPI) -> dict[str, object]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(problem.pop("$defs"))
-        schemas["Problem"] = problem
+        for model in (errors.Problem, openai_shape.OpenAIErrorBody):
+            described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(described.pop("$defs"))
+            schemas[model.__name__] = described
         for methods in schema["paths"].values():
             for operation in methods.values():  # FastAPI assumes its own shape of 422 wherever a path has a parameter
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):

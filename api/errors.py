@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api import openai_shape
 from schemas.errors import BadRequest, DependencyDown, HeadraceError, InputError, NotFound, TooLarge, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
@@ -66,6 +67,11 @@ class MethodNotAllowed(InputError):
 def problem(request: Request, error: HeadraceError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells `error`; what went wrong inside (5xx that no dependency explains) is not told."""
     told = error.detail if error.status != HeadraceError.status else error.title
+    extra = _headers(error) | (headers or {})
+    if openai_shape.spoken(request.url.path):
+        pointer = error.errors[0].pointer if isinstance(error, InvalidRequest) else None
+        status, shaped = openai_shape.body(error, told, pointer)
+        return Response(shaped.model_dump_json(), status, extra, "application/json")
     body = Problem(
         type=f"/problems/{error.code}",
         title=error.title,
@@ -77,22 +83,39 @@ def problem(request: Request, error: HeadraceError, headers: dict[str, str] | No
         retryable=error.fate != "reject" or error.retry_after is not None,
         errors=error.errors if isinstance(error, InvalidRequest) else None,
     )
-    extra = dict(headers or {})
+    return Response(body.model_dump_json(exclude_none=True), error.status, extra, MEDIA_TYPE)
+
+
+def _headers(error: HeadraceError) -> dict[str, str]:
+    headers: dict[str, str] = {}
     wait = error.retry_after or (2.0 if isinstance(error, DependencyDown) else None)
     if wait is not None:
-        extra["Retry-After"] = str(math.ceil(wait))
+        headers["Retry-After"] = str(math.ceil(wait))
     if isinstance(error, Unauthorized):
-        extra["WWW-Authenticate"] = 'Bearer realm="headrace"'
-    return Response(body.model_dump_json(exclude_none=True), error.status, extra, MEDIA_TYPE)
+        headers["WWW-Authenticate"] = 'Bearer realm="headrace"'
+    return headers
 
 
 def declare(*errors: type[HeadraceError]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for a route that may come to these errors."""
+    codes = [(error.status, error.code) for error in errors]
+    return _declared(codes, {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}})
+
+
+def declare_openai(*errors: type[HeadraceError]) -> dict[int | str, dict[str, Any]]:
+    """The same for a route whose errors have OpenAI's shape."""
+    known = [openai_shape.body(error(), "", None) for error in errors if error is not InvalidRequest]
+    codes = [(status, shaped.error.code) for status, shaped in known]
+    if InvalidRequest in errors:
+        codes.append((400, InvalidRequest.code))
+    return _declared(codes, {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIErrorBody"}}})
+
+
+def _declared(codes: Sequence[tuple[int, str]], content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     statuses: dict[int, list[str]] = {}
-    for error in errors:
-        statuses.setdefault(error.status, []).append(error.code)
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": ", ".join(codes), "content": content} for status, codes in statuses.items()}
+    for status, code in codes:
+        statuses.setdefault(status, []).append(code)
+    return {status: {"description": ", ".join(found), "content": content} for status, found in statuses.items()}
 
 
 def install(app: FastAPI) -> None:

@@ -18,17 +18,16 @@ import uvicorn
 
 from api.app import create_app
 from api.parts import Parts
-from api.queries import LazyEmbedder
 from api.streams import EventStreams
 from producers.lag import LagSource
 from producers.publisher import KafkaPublisher
 from schemas.ids import JobIds
-from schemas.ports import TextEmbedder
 from schemas.settings import Settings
 
 
 def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
+    from processors.engines import factory
     from sinks.blobs import open_blobs
     from sinks.pgvector_search import PgvectorSearch
     from sinks.postgres.listener import JobListener
@@ -44,7 +43,7 @@ def connect(settings: Settings) -> Parts:
         jobs=jobs,
         bell=bell,
         search=search,
-        embedder=LazyEmbedder(partial(_load, settings)),
+        embedder=factory.embedder(settings),
         ids=JobIds({number: secret.get_secret_value() for number, secret in settings.id_keys.items()}),
         settings=settings,
         lag=lag,
@@ -106,14 +105,6 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     return listener
-
-
-def _load(settings: Settings) -> TextEmbedder:
-    from processors.engines import factory
-
-    embedder = factory.embedder(settings)
-    embedder.load()
-    return embedder
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from schemas.documents import Claim
+from schemas.documents import Claim, EngineStamp
 from schemas.envelope import Lane
 from schemas.jobs import (
     DocumentList,
@@ -146,10 +146,29 @@ class JobReader(Pingable, Protocol):
 
 
 class TextEmbedder(Protocol):
-    """Text to vector, for queries."""
+    """Text to vector, for queries. All is blocking (CPU), and the first use loads the model."""
+
+    @property
+    def stamp(self) -> EngineStamp:
+        """Which engine and weights answer."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that the model reads; the rest is cut off."""
+        ...
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before anything is cut off, those that the model adds included."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
-        """One L2-normalised vector a text (blocking, CPU)."""
+        """One L2-normalised vector a text."""
         ...
 
 

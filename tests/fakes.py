@@ -9,7 +9,7 @@ from datetime import datetime
 
 from api.parts import Parts
 from producers.lag import GroupLag
-from schemas.documents import Claim
+from schemas.documents import Claim, EngineStamp
 from schemas.errors import DependencyDown, LogUnavailable, TooLarge
 from schemas.ids import JobIds
 from schemas.jobs import (
@@ -184,6 +184,12 @@ class FakeSearch:
 class FakeEmbedder:
     broken: bool = False
     value: float = 1.0
+    stamp: EngineStamp = field(default_factory=lambda: EngineStamp(name="fake", model="m", version="1", digest="d"))
+    dimensions: int = 2
+    max_tokens: int = 8
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         if self.broken:

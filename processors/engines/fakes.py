@@ -71,12 +71,17 @@ class FakeEmbedder:
     """Unit vectors that follow from the text's hash: equal texts are near, all others unrelated."""
 
     dimensions = _DIMENSIONS
+    max_tokens = 256
 
     def __init__(self) -> None:
         self.stamp = EngineStamp(name="fake", model="fake-embedder", version="1", digest="0" * 16)
 
     def load(self) -> None:
         """Nothing to load."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """The words of each text."""
+        return [len(text.split()) for text in texts]
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One unit vector a text."""

@@ -10,6 +10,7 @@ from processors.engines.onnx_session import onnx_session
 from processors.engines.weights import weights_digest
 from schemas.documents import EngineStamp
 
+_SPECIAL = 2  # tokens that stand around every text: [CLS] and [SEP]
 _BATCH = 8  # texts of about one length; larger batches only add padding
 
 
@@ -18,7 +19,7 @@ class MiniLmEmbedder(LazyEngine):
 
     def __init__(self, folder: Path, max_tokens: int) -> None:
         self._folder = folder
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._session: Any = None
         self._tokenizer: Any = None
 
@@ -34,12 +35,18 @@ class MiniLmEmbedder(LazyEngine):
         graph, words = self._folder / "minilm.onnx", self._folder / "tokenizer.json"
         digest = weights_digest((graph, words))
         self._tokenizer = Tokenizer.from_file(str(words))
-        self._tokenizer.enable_truncation(self._max_tokens)  # the file itself says 128, and pads all to 128
+        self._tokenizer.enable_truncation(self.max_tokens)  # the file itself says 128, and pads all to 128
         self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 a token of text, not a secret
         self._session = onnx_session(graph)
         return EngineStamp(
             name="minilm-onnxruntime", model="all-MiniLM-L6-v2", version=version("onnxruntime"), digest=digest
         )
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, its first and last special one included, before anything is cut off."""
+        self.load()
+        encoded = self._tokenizer.encode_batch_fast(list(texts))
+        return [sum(map(_words, (item, *item.overflowing))) + _SPECIAL for item in encoded]
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector a text, in order."""
@@ -61,3 +68,8 @@ class MiniLmEmbedder(LazyEngine):
             "attention_mask": numpy.array([item.attention_mask for item in encoded], numpy.int64),
         }
         return self._session.run(None, inputs)[0]
+
+
+def _words(part: Any) -> int:
+    """Tokens of a part of a text that are neither special nor padding."""
+    return int(sum(part.attention_mask)) - _SPECIAL

@@ -91,6 +91,15 @@ class Embedder(Engine, Protocol):
         """Numbers of a vector."""
         ...
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that count; the rest is cut off."""
+        ...
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before anything is cut off, those that the model adds included."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One L2-normalised vector of float32 values a text, in order; loads the weights if that was not done."""
         ...

@@ -139,6 +139,16 @@ def test_a_text_has_one_vector_whatever_stands_beside_it(weights: Path) -> None:
     assert len(embedder.stamp.digest) == 16
 
 
+def test_tokens_are_counted_before_anything_is_cut_off(weights: Path) -> None:
+    whole = Tokenizer.from_file(str(weights / "tokenizer.json"))
+    whole.no_truncation()
+    whole.no_padding()
+    texts = [*TEXTS, "word " * 1000]
+    expected = [len(item.ids) for item in whole.encode_batch(texts)]
+    assert MiniLmEmbedder(weights, 256).count(texts) == expected
+    assert expected[-1] == 1002
+
+
 def test_a_missing_model_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="headrace models fetch"):
         MiniLmEmbedder(tmp_path, 256).load()
