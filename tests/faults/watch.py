@@ -1,27 +1,23 @@
-"""Feeds a stack, kills its processes, and judges afterwards what PostgreSQL and the log hold."""
+"""Feeds a stack and kills its processes."""
 
-import asyncio
 import json
 import os
+import random
 import signal
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx2
 
 from deploy.local.session import Session
-from schemas.broker import Broker
-from tests.support import read, until
+from tests.faults.vector_server import VectorServer
+from tests.support import until
 
 SUPERVISED, SERVERS = 5.0, 30.0
 """Seconds of recovery promised: of workers, sinks and API processes; of Kafka and PostgreSQL."""
-
-
-_RESULTS = "select job, part as page, ce_id from results"
 
 
 class Submitter(threading.Thread):
@@ -29,7 +25,7 @@ class Submitter(threading.Thread):
 
     def __init__(self, stack: Session, documents: list[Path], every: float) -> None:
         super().__init__(daemon=True)
-        self.accepted: list[str] = []
+        self.accepted: dict[str, Path] = {}
         self._client = httpx2.Client(base_url=stack.url, headers=stack.headers(), timeout=20)
         self._documents = documents
         self._every = every
@@ -39,7 +35,7 @@ class Submitter(threading.Thread):
             for document in self._documents:
                 while (job := self._submit(document)) is None:
                     time.sleep(0.3)
-                self.accepted.append(job)
+                self.accepted[job] = document
                 time.sleep(self._every)
 
     def _submit(self, document: Path) -> str | None:
@@ -54,11 +50,20 @@ class Submitter(threading.Thread):
         return str(answer.json()["id"])
 
 
+WINDOWS: dict[str, tuple[str, ...]] = {
+    "worker": ("handler", "commit"),
+    "sink": ("handler", "sink", "commit"),
+    "relay": ("handler", "sink", "commit", "committed"),
+}
+"""Where each kind of process can be killed by a failpoint; the others are killed at any moment."""
+
+
 class Killer:
     """Kills by failpoint or by signal, and measures each recovery from the supervisor's own events."""
 
-    def __init__(self, stack: Session) -> None:
+    def __init__(self, stack: Session, vectors: VectorServer | None = None) -> None:
         self._stack = stack
+        self._vectors = vectors
         self.log: list[dict[str, Any]] = []
 
     def at(self, slot: str, window: str, seconds: float = 60) -> None:
@@ -74,9 +79,22 @@ class Killer:
 
     def now(self, slot: str) -> None:
         """kill -9, and wait until the slot is ready again."""
+        if slot == "weaviate":
+            assert self._vectors is not None
+            self.log.append({"slot": slot, "window": "any", "at": "", "recovery": self._vectors.crash()})
+            return
         since = len(self._stack.events())
         os.kill(self._stack.pids()[slot], signal.SIGKILL)
         self.log.append({"slot": slot, "window": "any", "at": "", "recovery": self._recovery(slot, since)})
+
+    def anywhere(self, slot: str, chance: random.Random) -> None:
+        """Kill a slot in that of its windows which was hit least so far, or at any moment where it has none."""
+        if slot.startswith(("api", "kafka", "postgres", "weaviate", "eraser")):
+            self.now(slot)
+            return
+        kind = "relay" if slot == "relay-1" else "sink" if slot.startswith(("projector", "index")) else "worker"
+        hits = Counter(kill["window"] for kill in self.log)
+        self.at(slot, min(WINDOWS[kind], key=lambda window: (hits[window], chance.random())))
 
     def kills(self) -> list[dict[str, Any]]:
         path = self._stack.folder / "run" / "kills.ndjson"
@@ -91,69 +109,3 @@ class Killer:
 
     def table(self) -> str:
         return "\n".join(f"{k['slot']:18} {k['window']:8} {k['recovery']:6.2f} s  {k['at']}" for k in self.log)
-
-
-class Judge:
-    """What exists, read as the database's owner and from the log itself."""
-
-    def __init__(self, stack: Session) -> None:
-        self._stack = stack
-        self._admin = stack.admin_url
-
-    async def rows(self, query: str, *arguments: object) -> list[Any]:
-        connection = await asyncpg.connect(self._admin)
-        try:
-            return list(await connection.fetch(query, *arguments))
-        finally:
-            await connection.close()
-
-    async def settle(self, jobs: list[str], seconds: float) -> None:
-        """Wait until every job has ended."""
-        deadline = time.monotonic() + seconds
-        while not await self.finished(jobs):
-            assert time.monotonic() < deadline, f"jobs not ended after {seconds} s"
-            await asyncio.sleep(0.2)
-
-    async def finished(self, jobs: list[str]) -> bool:
-        states = await self.rows("select state from jobs where id = any($1)", jobs)
-        return len(states) == len(jobs) and all(row["state"] not in ("queued", "running") for row in states)
-
-    async def effects(self, jobs: list[str], pages: int) -> dict[str, Any]:
-        """States, and how many pages lack a result or a vector, or have more than one, over all jobs."""
-        states = Counter(row["state"] for row in await self.rows("select state from jobs where id = any($1)", jobs))
-        results = {(row["job"], row["page"]): str(row["ce_id"]) for row in await self.rows(_RESULTS)}
-        chunks = Counter((row["job"], row["page"]) for row in await self.rows("select job, page from chunks"))
-        wanted = {(job, page) for job in jobs for page in range(1, pages + 1)}
-        outbox = Counter(row["job"] for row in await self.rows("select job from outbox"))
-        told = self._told()
-        return {
-            "states": dict(states),
-            "lost results": len(wanted - results.keys()),
-            "doubled results": sum(len(ids) > 1 for ids in told["PageRead"].values()),
-            "results of no event": sum(told["PageRead"][place] != {kept} for place, kept in results.items()),
-            "lost vectors": len(wanted - chunks.keys()),
-            "doubled vectors": sum(chunks[place] != count for place, count in self._passages().items()),
-            "ends told twice": sum(count > 1 for count in outbox.values()),
-            "ends not told": len(set(jobs) - outbox.keys()),
-        }
-
-    def _told(self) -> dict[str, dict[tuple[str, int], set[str]]]:
-        """On the log: kind to page to the ids said of it. A repeat of the same work has the same id."""
-        told: dict[str, dict[tuple[str, int], set[str]]] = defaultdict(lambda: defaultdict(set))
-        for message in read(Broker(self._stack.kafka), "headrace.events"):
-            said = {name: value.decode() for name, value in message.headers()}
-            told[said["ce_type"].split(".")[1]][said["ce_job"], int(said["ce_part"])].add(said["ce_id"])
-        return told
-
-    def _passages(self) -> dict[tuple[str, int], int]:
-        """On the log: how many passages each page was cut into."""
-        found = {}
-        for message in read(Broker(self._stack.kafka), "headrace.vectors"):
-            said = {name: value.decode() for name, value in message.headers()}
-            found[said["ce_job"], int(said["ce_part"])] = len(json.loads(message.value())["chunks"])
-        return found
-
-    def repeats(self, topic: str) -> tuple[int, int]:
-        """Records of a topic, and how many of them repeat an id: work done twice."""
-        ids = [dict(message.headers() or [])["ce_id"] for message in read(Broker(self._stack.kafka), topic)]
-        return len(ids), len(ids) - len(set(ids))
