@@ -1,72 +1,28 @@
 """Fan-in on a real PostgreSQL: whatever the order, the repeats, the batches and the projectors, a job ends alike."""
 
-import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.failpoints import Failpoints
-from schemas.jobs import TERMINAL, JobState, JobView
+from schemas.jobs import ENDS, TERMINAL, JobState, JobView
 from schemas.work import Task
-from sinks.postgres.reader import PostgresJobReader
-from sinks.projector import Projector
-from tests.sinks import events, told
-from tests.sinks.databases import fresh
+from tests.sinks import events
+from tests.sinks.worlds import Turns, World, interleaved
 
-Plan = list[tuple[list[Task], list[Task]]]  # turns: what each of two projectors writes at the same time
 RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-
-
-@dataclass(frozen=True)
-class World:
-    """Two projectors and a reader on one event loop, kept over all examples."""
-
-    runner: asyncio.Runner
-    projectors: tuple[Projector, Projector]
-    reader: PostgresJobReader
-    admin: str
-
-    def play(self, job: str, turns: Plan) -> list[JobView]:
-        """Write each turn's two batches at once; the job's view after each turn."""
-        return self.runner.run(self._play(job, turns))
-
-    def ends(self, job: str) -> list[tuple[str, int]]:
-        """How the runs of a job ended, as subscribers were told."""
-        return self.runner.run(told.ends(self.admin, job))
-
-    def pages(self, job: str) -> list[tuple[int, int, str]]:
-        """Page, run and fate of the job's pages, as subscribers were told."""
-        return self.runner.run(told.pages(self.admin, job))
-
-    def story(self, job: str) -> list[tuple[int, str, int]]:
-        """Run, event and part of each line of the job's story."""
-        return self.runner.run(told.story(self.admin, job))
-
-    async def _play(self, job: str, turns: Plan) -> list[JobView]:
-        views = []
-        for batches in turns:
-            pairs = zip(self.projectors, batches, strict=True)
-            await asyncio.gather(*(projector.write(batch) for projector, batch in pairs if batch))
-            views.append(await self.reader.job("demo", job))
-        return [view for view in views if view is not None]
 
 
 @pytest.fixture(scope="module")
 def world(postgres: str) -> Iterator[World]:
-    database = fresh(postgres)
-    with asyncio.Runner() as runner:
-        first, second = (Projector(database.sink, Failpoints(f"projector-{n}", None)) for n in (1, 2))
-        reader = PostgresJobReader(database.api)
-        yield World(runner, (first, second), reader, database.admin)
-        for part in (first, second, reader):
-            runner.run(part.close())
+    with World.of(postgres) as world:
+        yield world
 
 
 FATES = ("indexed", "failed", "cancelled", "expired")
+SHOWN = {"indexed": "succeeded", "failed": "failed", "cancelled": "skipped", "expired": "skipped"}
 
 
 def page_events(job: str, page: int, fate: str, run: int) -> list[Task]:
@@ -95,29 +51,26 @@ def meant(fates: Sequence[str]) -> JobState:
     return JobState.FAILED if kinds == {"failed"} else JobState.PARTIAL
 
 
-@st.composite
-def interleavings(draw: st.DrawFn, count: int) -> list[tuple[list[int], list[int]]]:
-    """Every event's number at least once, some twice, in any order, cut into batches for two projectors at once."""
-    repeats = draw(st.lists(st.integers(0, count - 1), max_size=6))
-    order = draw(st.permutations([*range(count), *repeats]))
-    turns = []
-    while order:
-        mine, others = draw(st.integers(1, 5)), draw(st.integers(0, 5))
-        turns.append((order[:mine], order[mine : mine + others]))
-        order = order[mine + others :]
-    return turns
-
-
-def interleaved(data: st.DataObject, history: list[Task]) -> Plan:
-    turns = data.draw(interleavings(len(history)))
-    return [([history[n] for n in mine], [history[n] for n in others]) for mine, others in turns]
-
-
 def assert_terminal_states_stay(views: Sequence[JobView]) -> None:
     for before, after in itertools.pairwise(views):
         if before.state in TERMINAL and before.run == after.run:
             assert after.state == before.state
         assert after.run >= before.run
+
+
+def assert_a_whole_story(story: list[tuple[int, str, int]], fates: Sequence[str], run: int = 1) -> None:
+    """Every line once, queued first and the end last; a page that was read may be told so until it came to its end."""
+    assert story[0] == (run, "job.queued", 0)
+    assert story[-1] == (run, f"job.{meant(fates)}", 0)
+    assert len(set(story)) == len(story)
+    assert sum(event in ENDS for _, event, _ in story) == 1
+    expected = {(run, "job.running", 0), (run, "document.prepared", 0)}
+    expected |= {(run, f"page.{SHOWN[fate]}", page) for page, fate in enumerate(fates, 1)}
+    read = {(run, "page.read", page) for page, fate in enumerate(fates, 1) if fate == "indexed"}
+    optional = {(run, "page.read", page) for page in range(1, len(fates) + 1)} - read
+    assert set(story[1:-1]) - optional == expected | read
+    for page in (line[2] for line in read):
+        assert story.index((run, "page.read", page)) < story.index((run, "page.succeeded", page))
 
 
 @RELAXED
@@ -126,7 +79,8 @@ def test_any_interleaving_of_writers_pages_and_a_late_page_count_ends_in_the_sam
     world: World, data: st.DataObject, fates: list[str]
 ) -> None:
     job = events.new_job()
-    views = world.play(job, interleaved(data, run_events(job, fates)))
+    history = run_events(job, fates)
+    views = world.play(job, interleaved(data, history))
     assert_terminal_states_stay(views)
     last, state = views[-1], meant(fates)
     assert (last.state, last.run, last.cancelling) == (state, 1, False)
@@ -134,6 +88,9 @@ def test_any_interleaving_of_writers_pages_and_a_late_page_count_ends_in_the_sam
     assert [page.state for page in last.pages] == [fate if fate in FATES[:2] else "skipped" for fate in fates]
     assert (last.filename, last.created_at is not None, last.finished_at is not None) == ("a.pdf", True, True)
     assert world.ends(job) == [(state, 1)]
+    assert world.pages(job) == [(page, 1, SHOWN[fate]) for page, fate in enumerate(fates, 1)]
+    assert world.rows(job) == world.rows_in_one_batch(job, history=history)
+    assert_a_whole_story(world.story(job), fates)
 
 
 @RELAXED
@@ -153,6 +110,32 @@ def test_a_retry_mixed_with_its_first_run_ends_as_the_retry_does(
             assert after.run == 2, "only the retry's events may reopen a job"
     assert (views[-1].state, views[-1].run) == (meant(second), 2)
     assert world.ends(job)[-1] == (meant(second), 2)
+    assert len({run for _, run in world.ends(job)}) == len(world.ends(job))
+    told_of = world.pages(job)
+    assert len({(page, run) for page, run, _ in told_of}) == len(told_of)
+    assert [page for page in told_of if page[1] == 2] == [(n, 2, SHOWN[fate]) for n, fate in enumerate(second, 1)]
+    assert world.story(job)[-1] == (2, f"job.{meant(second)}", 0)
+
+
+@RELAXED
+@given(data=st.data(), fates=st.lists(st.tuples(*[st.sampled_from(FATES)] * 2), min_size=1, max_size=3))
+def test_a_retry_after_its_first_run_tells_both_runs_whole_whatever_is_repeated_of_the_first(
+    world: World, data: st.DataObject, fates: list[tuple[str, str]]
+) -> None:
+    job = events.new_job()
+    first = ["failed", *(pair[0] for pair in fates)]
+    second = ["cancelled", *(pair[1] for pair in fates)]
+    histories = [run_events(job, first, run=1), run_events(job, second, run=2)]
+    world.play(job, interleaved(data, histories[0]))
+    world.play(job, interleaved(data, histories[1], repeated=histories[0]))
+    assert world.ends(job) == [(meant(first), 1), (meant(second), 2)]
+    assert world.pages(job) == sorted(
+        (page, run, SHOWN[fate]) for run, of_run in ((1, first), (2, second)) for page, fate in enumerate(of_run, 1)
+    )
+    story = world.story(job)
+    for run, of_run in ((1, first), (2, second)):
+        assert_a_whole_story([line for line in story if line[0] == run], of_run, run)
+    assert story == sorted(story, key=lambda line: line[0])
 
 
 @RELAXED
@@ -166,6 +149,7 @@ def test_contradicting_events_never_move_a_job_out_of_where_it_ended(
     views = world.play(job, interleaved(data, history))
     assert_terminal_states_stay(views)
     assert views[-1].state in TERMINAL
+    assert world.story(job)[-1] == (1, f"job.{views[-1].state}", 0)
     assert world.ends(job) == [(views[-1].state, 1)]
 
 
@@ -174,7 +158,7 @@ def test_a_page_in_all_orders_and_all_cuts_succeeds_once(world: World) -> None:
         for cuts in itertools.product((False, True), repeat=3):
             job = events.new_job()
             history = run_events(job, ["indexed"])
-            turns: Plan = [([history[order[0]]], [])]
+            turns: Turns = [([history[order[0]]], [])]
             for number, cut in zip(order[1:], cuts, strict=True):
                 if cut:
                     turns.append(([], [history[number]]))
