@@ -13,6 +13,7 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import uvicorn
 
@@ -22,19 +23,27 @@ from api.streams import EventStreams
 from producers.lag import LagSource
 from producers.publisher import KafkaPublisher
 from schemas.ids import JobIds
+from schemas.ports import VectorSearch
 from schemas.settings import Settings
+
+
+class ClosableSearch(VectorSearch, Protocol):
+    """A search with connections to let go."""
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
 
 
 def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
     from processors.engines import factory
     from sinks.blobs import open_blobs
-    from sinks.pgvector_search import PgvectorSearch
     from sinks.postgres.listener import JobListener
     from sinks.postgres.reader import PostgresJobReader
 
     database = settings.postgres.get_secret_value()
-    jobs, bell, search = PostgresJobReader(database), JobListener(database), PgvectorSearch(database)
+    jobs, bell, search = PostgresJobReader(database), JobListener(database), search_of(settings)
     publisher = KafkaPublisher(settings.broker, settings.publish_seconds)
     lag = LagSource(settings.broker)
     return Parts(
@@ -49,6 +58,17 @@ def connect(settings: Settings) -> Parts:
         lag=lag,
         closers=(publisher.close, bell.close, jobs.close, search.close, partial(asyncio.to_thread, lag.close)),
     )
+
+
+def search_of(settings: Settings) -> ClosableSearch:
+    """The index that answers searches: the first of those required. Raises `ValueError` where it has no address."""
+    if settings.indexes[0] == "pgvector":
+        from sinks.pgvector_search import PgvectorSearch
+
+        return PgvectorSearch(settings.postgres.get_secret_value())
+    from sinks.weaviate_search import WeaviateSearch
+
+    return WeaviateSearch(settings)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""`headrace search QUERY`: passages by meaning, each with its document, page and box."""
+"""`headrace search QUERY`: passages by meaning, by words, or by both, each with its document, page and box."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,16 +10,21 @@ from cli.output import DATA_DIR, ApiKey, AsJson, DataDir, Url, note, plain, show
 if TYPE_CHECKING:
     from schemas.jobs import SearchHit
 
+Mode = Literal["vector", "keyword", "hybrid"]  # as `schemas.jobs` has it, whose import would cost every command
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
-    def search(
+    def search(  # noqa: PLR0913 a command's options are its interface
         query: Annotated[str, typer.Argument(help="What to look for, in words.")],
         *,
         limit: Annotated[int, typer.Option(help="How many passages.", min=1, max=100)] = 10,
+        mode: Annotated[Mode, typer.Option(help="By meaning (vector), by words (keyword), or both.")] = "vector",
         document_id: Annotated[str | None, typer.Option(help="Look in this document alone.")] = None,
+        language: Annotated[str | None, typer.Option(help="Passages in this language alone, as ISO 639-1.")] = None,
+        page: Annotated[int | None, typer.Option(help="Look on this page alone.", min=1)] = None,
         url: Url = None,
         api_key: ApiKey = None,
         data_dir: DataDir = DATA_DIR,
@@ -30,7 +36,11 @@ def register(app: typer.Typer) -> None:
 
         if not query or len(query) > 2000:
             raise typer.BadParameter("a query has 1 to 2000 characters")
-        wanted = SearchRequest(query=query, limit=limit, document_id=document_id)
+        if language is not None and not re.fullmatch("[a-z]{2}", language):
+            raise typer.BadParameter("a language is two small letters, such as en or de", param_hint="--language")
+        wanted = SearchRequest(
+            query=query, mode=mode, limit=limit, document_id=document_id, language=language, page=page
+        )
         with Client(Server.find(url, api_key, data_dir)) as client:
             found = client.search(wanted)
         if as_json:

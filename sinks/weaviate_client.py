@@ -86,7 +86,7 @@ class WeaviateConnection:
     def __init__(self, url: str, grpc_address: str = "", key: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("Weaviate's address is no URL: http://host:port or https://host:port")
+            raise ValueError("HEADRACE_WEAVIATE is no address of Weaviate: http://host:port or https://host:port")
         secure = parts.scheme == "https"
         other = urlsplit(f"//{grpc_address}")
         self._address: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """Real servers for the tests that ask for them, each once a session; tools that tests want are named when missing."""
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from schemas.broker import Broker
+from tests import tools
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +31,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="session")
+def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real Weaviate without data, as the settings that name it; who asks for it is marked `needs("weaviate")`."""
+    with tools.weaviate(tmp_path_factory.mktemp("weaviate")) as settings:
+        yield settings
+
+
 _MISSING = pytest.StashKey[Counter[str]]()
 
 
@@ -41,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         tool = str(mark.args[0])
-        if shutil.which(tool) is None:
+        if tools.missing(tool):
             item.config.stash[_MISSING][tool] += 1
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{tool} is missing; run: make ci-tools")

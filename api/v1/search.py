@@ -1,4 +1,4 @@
-"""Search by meaning over everything the caller has submitted."""
+"""Search by meaning, by words, or by both over everything the caller has submitted."""
 
 from fastapi import APIRouter, Request
 
@@ -16,14 +16,13 @@ router = APIRouter(prefix="/v1/search", tags=["search"])
 
 @router.post("", responses=declare(BadRequest, Unauthorized, TooLarge, InvalidRequest, DependencyDown))
 async def search(request: Request, wanted: SearchRequest, tenant: Tenant, parts: PartsOf) -> SearchResponse:
-    """The passages nearest to `query`, best first, each with its document, page and box."""
+    """The passages that fit `query` best, best first, each with its document, page and box."""
     try:
         printable(wanted.document_id or "")
     except ValueError as error:
         raise InvalidRequest([FieldProblem(pointer="/document_id", code="value_error", detail=str(error))]) from error
     queries: QueryEmbedder = request.app.state.queries
-    vector = await queries.embed(wanted.query)
-    hits = await parts.search.search(
-        tenant, Query(**wanted.model_dump(exclude={"query"}), text=wanted.query, vector=vector)
-    )
+    vector = () if wanted.mode == "keyword" else await queries.embed(wanted.query)
+    asked = Query(**wanted.model_dump(exclude={"query"}), text=wanted.query, vector=vector)
+    hits = await parts.search.search(tenant, asked)
     return SearchResponse(query=wanted.query, hits=hits)
