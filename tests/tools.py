@@ -1,0 +1,51 @@
+"""What tests want beyond Python: whether it is here, and a Weaviate by whichever way there is."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from deploy.local import children, ports
+from deploy.local.weaviate import PORTS, VERSION, Weaviate, binary
+
+
+def missing(tool: str) -> bool:
+    """Whether a test that needs `tool` cannot run: a program, `weaviate` (a container will do), `weaviate-server`."""
+    if tool == "weaviate":
+        return not (binary().exists() or docker_answers())
+    return not binary().exists() if tool == "weaviate-server" else shutil.which(tool) is None
+
+
+@cache
+def docker_answers() -> bool:
+    """Whether containers can be started here."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except DockerException:
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def weaviate(folder: Path) -> Iterator[dict[str, str]]:
+    """A real server without data, as the settings that name it: a container where Docker answers, else our build."""
+    if docker_answers():
+        from testcontainers.community.weaviate import WeaviateContainer
+
+        with WeaviateContainer(f"semitechnologies/weaviate:{VERSION}") as container:
+            host = container.get_container_host_ip()
+            rest, grpc = (container.get_exposed_port(port) for port in (8080, 50051))
+            yield {"weaviate": f"http://{host}:{rest}", "weaviate_grpc": f"{host}:{grpc}"}
+        return
+    server = Weaviate(folder, ports.free(len(PORTS)))
+    with children.running(server):
+        yield {"weaviate": server.url, "weaviate_grpc": server.grpc}
