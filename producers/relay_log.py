@@ -37,6 +37,8 @@ class RelayLog:
         self._failpoints = failpoints
         self._seconds = seconds
         self._complaint = Complaint()
+        self._after = "the beginning of the outbox"
+        self._refusal = ""
         self._producer = Producer(
             {
                 **librdkafka(broker),
@@ -46,6 +48,7 @@ class RelayLog:
                 "partitioner": "murmur2_random",
                 "linger.ms": 0,
                 "message.max.bytes": 1_000_000,
+                "topic.metadata.propagation.max.ms": 1000,  # a topic that is missing is said, not waited for
                 "error_cb": self._complaint.hear,
             }
         )
@@ -54,16 +57,20 @@ class RelayLog:
         """Fence every older session, and read how far it came; None where there never was one."""
         with self._told():
             self._producer.init_transactions(self._seconds)
-            return self._position()
+            position = self._position()
+        if position is not None:
+            self._after = _named(position)
+        return position
 
     def publish(self, records: Sequence[Outgoing], position: RelayPosition, leads: Callable[[], bool]) -> None:
         """Put the records and the position on the log, all or nothing; raises `DependencyDown` once `leads` says no."""
-        at = f"outbox[{position.xid}]@{position.seq}"
+        at = _named(position)
         with self._told():
             self._producer.begin_transaction()
             self._failpoints.reach("handler", at)
             for record in records:
-                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
+                headers: list[tuple[str, str | bytes | None]] = list(record.headers)
+                self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._hear)
             self._producer.produce(RELAY.name, position.model_dump_json(), _SHARD, partition=0)
             self._failpoints.reach("sink", at)
             self._producer.flush(self._seconds)
@@ -71,6 +78,7 @@ class RelayLog:
             if not leads():
                 raise DependencyDown("the connection that held the relay's lock is lost; the batch is not committed")
             self._producer.commit_transaction(self._seconds)
+        self._after = at
         self._failpoints.reach("committed", at)
 
     def close(self) -> None:
@@ -130,12 +138,22 @@ class RelayLog:
             if cause.code() in (KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
                 self._producer.poll(0)
                 raise LogUnavailable(self._complaint.reason) from error
-            raise LogUnavailable(f"Kafka refuses the batch ({cause.str()})") from error
+            said = "Kafka is not ready" if cause.retriable() else f"Kafka refuses what follows {self._after}"
+            raise LogUnavailable(f"{said} ({self._refusal or cause.str()})") from error
+
+    def _hear(self, error: KafkaError | None, message: Any) -> None:
+        """Keep the first refusal: the others only follow from it."""
+        if error is not None and not self._refusal:
+            self._refusal = f"topic {message.topic()}: {error.str()}"
 
 
 def _cause(error: KafkaException) -> KafkaError:
     cause: KafkaError = error.args[0]
     return cause
+
+
+def _named(position: RelayPosition) -> str:
+    return f"outbox[{position.xid}]@{position.seq}"
 
 
 def _parsed(value: bytes) -> RelayPosition:

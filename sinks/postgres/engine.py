@@ -67,12 +67,18 @@ async def answers(engine: AsyncEngine) -> None:
         await connection.exec_driver_sql("SELECT 1")
 
 
+def down(error: Exception) -> DependencyDown:
+    """What the driver's error says where no record can be at fault."""
+    return DependencyDown(_reason(error, getattr(error, "sqlstate", None) or ""), retry_after=RETRY_AFTER)
+
+
 def _translated(error: Exception) -> HeadraceError:
-    cause = getattr(error, "orig", error)
+    wrapped = getattr(error, "orig", None)
+    cause = (wrapped.__cause__ or wrapped) if wrapped else error  # SQLAlchemy wraps its own wrapper of asyncpg's error
     state = getattr(cause, "sqlstate", None) or ""
     if state.startswith(_THE_ROWS_FAULT):
         return RecordError(f"PostgreSQL refuses a value of the record (SQLSTATE {state})")
-    return DependencyDown(_reason(cause, state), retry_after=RETRY_AFTER)
+    return down(cause)
 
 
 def _reason(error: Exception, state: str) -> str:

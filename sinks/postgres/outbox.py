@@ -11,6 +11,7 @@ from schemas.errors import DependencyDown
 from schemas.ports import OutboxRow, Place
 from schemas.records import Outgoing
 from schemas.results import RelayPosition
+from sinks.postgres.engine import down
 
 log = logging.getLogger(__name__)
 _CHANNEL = "headrace_outbox"
@@ -25,7 +26,7 @@ _AHEAD = "SELECT $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot())"
 # Every transaction below the snapshot's xmin has ended, so nothing can be written there any more. The number of a row
 # is given when it is written, not when it is committed: in order of `seq` alone, rows of late committers are skipped.
 _READ = """
-    SELECT xid::text, seq, tenant, topic, key, headers, value
+    SELECT batch.xid::text AS number, seq, tenant, topic, key, headers, value
     FROM (
         SELECT candidate.*, sum(octet_length(value)) OVER (ORDER BY xid, seq) - octet_length(value) AS before
         FROM (
@@ -34,7 +35,7 @@ _READ = """
             ORDER BY xid, seq LIMIT 500
         ) AS candidate
     ) AS batch
-    WHERE before < 4 * 1024 * 1024 ORDER BY xid, seq
+    WHERE before < 4 * 1024 * 1024 ORDER BY batch.xid, seq
 """
 _HELD_BACK = "SELECT EXISTS (SELECT FROM outbox WHERE (xid, seq) > ($1::text::xid8, $2::bigint))"
 _BACKLOG = """
@@ -79,7 +80,7 @@ class PostgresOutbox:
         try:
             await self._connection.add_listener(_CHANNEL, lambda *_: news())
         except _FAULTS as error:
-            raise _down(error) from error
+            raise down(error) from error
         self._incarnation = (await self._ask("SELECT id::text FROM incarnation"))[0][0]
         return self._incarnation
 
@@ -116,7 +117,7 @@ class PostgresOutbox:
         try:
             done = await self._connection.execute(_PRUNE, str(through.xid), through.seq, _PRUNE_ROWS, self._keep)
         except _FAULTS as error:
-            raise _down(error) from error
+            raise down(error) from error
         return str(done) == f"DELETE {_PRUNE_ROWS}"
 
     async def close(self) -> None:
@@ -139,7 +140,7 @@ class PostgresOutbox:
         try:
             return await asyncpg.connect(self._url, timeout=5, command_timeout=self._lease, server_settings=settings)
         except _FAULTS as error:
-            raise _down(error) from error
+            raise down(error) from error
 
     async def _ask(self, query: str, *values: object) -> list[Any]:
         if self._connection is None:
@@ -147,16 +148,10 @@ class PostgresOutbox:
         try:
             return list(await self._connection.fetch(query, *values))
         except _FAULTS as error:
-            raise _down(error) from error
+            raise down(error) from error
 
 
 def _row(found: Any) -> OutboxRow:
     headers = tuple((name, value.encode()) for name, value in json.loads(found["headers"]))
     record = Outgoing(found["topic"], found["key"].encode(), found["value"].encode(), headers)
-    return OutboxRow(Place(int(found["xid"]), found["seq"]), found["tenant"], record)
-
-
-def _down(error: Exception) -> DependencyDown:
-    said = getattr(error, "sqlstate", None)
-    told = f"SQLSTATE {said}" if said else type(error).__name__
-    return DependencyDown(f"PostgreSQL does not answer ({told})")
+    return OutboxRow(Place(int(found["number"]), found["seq"]), found["tenant"], record)
