@@ -43,16 +43,21 @@ class Complaint:
     @property
     def refused(self) -> bool:
         """Whether a person must mend it: login or TLS, which no waiting helps."""
-        return self._last is not None and self._last.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL)
+        return self._last is not None and (self._last.code() == KafkaError._AUTHENTICATION or _by_tls(self._last))
 
     @property
     def reason(self) -> str:
         """A sentence for an operator, naming hosts and the library's reason, nothing secret."""
         if self._last is None:
-            return "Kafka does not answer"
+            return "Kafka does not answer; check HEADRACE_KAFKA and HEADRACE_KAFKA_PROTOCOL"
         if self._last.code() == KafkaError._AUTHENTICATION:
             hint = "check HEADRACE_KAFKA_USERNAME, HEADRACE_KAFKA_PASSWORD and HEADRACE_KAFKA_MECHANISM"
             return f"Kafka refuses the login ({self._last.str()}); {hint}"
-        if self._last.code() == KafkaError._SSL:
-            return f"no TLS with Kafka ({self._last.str()}); check HEADRACE_KAFKA_CA and the host name"
+        if _by_tls(self._last):
+            hint = "check HEADRACE_KAFKA_CA, HEADRACE_KAFKA_CERTIFICATE and the host name"
+            return f"no TLS with Kafka ({self._last.str()}); {hint}"
         return f"Kafka does not answer ({self._last.str()})"
+
+
+def _by_tls(error: KafkaError) -> bool:
+    return error.code() == KafkaError._SSL or "SSL routines" in error.str()  # the same failure comes under two codes

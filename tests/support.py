@@ -19,6 +19,21 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
+def environment(broker: Broker) -> dict[str, str]:
+    """The variables by which a process reaches the broker."""
+    told = {
+        "": broker.bootstrap,
+        "_PROTOCOL": broker.protocol,
+        "_MECHANISM": broker.mechanism,
+        "_USERNAME": broker.username,
+        "_PASSWORD": broker.password.get_secret_value(),
+        "_CA": broker.ca,
+        "_CERTIFICATE": broker.certificate,
+        "_KEY": broker.key,
+    }
+    return {f"HEADRACE_KAFKA{name}": str(value) for name, value in told.items() if value}
+
+
 def read(broker: Broker, topic: str) -> list[Any]:
     """Everything that lies on a topic and was committed; of one partition in order."""
     settings = {"group.id": uuid.uuid4().hex, "enable.auto.commit": False, "enable.partition.eof": True}

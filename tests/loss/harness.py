@@ -1,6 +1,7 @@
 """Drives members, feeds them, and reads what they did from the log itself."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from schemas.documents import ChunksIndexed
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.plans import DOCUMENT
 from schemas.topics import CONTROL, DEAD_LETTERS
-from tests.support import read, until
+from tests.support import environment, read, until
 
 
 class Bench:
@@ -71,13 +72,16 @@ class Bench:
 
     def start(self, slot: str = "loss-1", **script: object) -> subprocess.Popen[bytes]:
         told = {
-            "folder": str(self.folder), "slot": slot, "bootstrap": self.broker.bootstrap, "group": self.group,
+            "folder": str(self.folder), "slot": slot, "group": self.group,
             "topic": self.topic, "out": self.out, "stream": self._stream, **script,
         }  # fmt: skip
         (self.folder / f"{slot}.ready").unlink(missing_ok=True)
         with (self.folder / f"{slot}.log").open("ab") as output:
             member = subprocess.Popen(
-                [sys.executable, "-m", "tests.loss.member", json.dumps(told)], stdout=output, stderr=output
+                [sys.executable, "-m", "tests.loss.member", json.dumps(told)],
+                stdout=output,
+                stderr=output,
+                env=os.environ | environment(self.broker),
             )
         self._members.append(member)
         return member

@@ -23,11 +23,11 @@ from processors.watermark import Watermarks
 from processors.worker import adapter
 from producers import provisioning
 from producers.publisher import KafkaPublisher
-from schemas.broker import Broker
 from schemas.codec import follow
 from schemas.documents import ChunksIndexed
 from schemas.failpoints import Failpoints
 from schemas.records import Record
+from schemas.settings import Settings
 from schemas.topics import ATTEMPTS, CONTROL
 from schemas.work import Answer, Task
 
@@ -76,7 +76,7 @@ async def _as_is(record: Record) -> Record:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     script = json.loads(sys.argv[1])
-    folder, slot, broker = Path(script["folder"]), script["slot"], Broker(script["bootstrap"])
+    folder, slot, broker = Path(script["folder"]), script["slot"], Settings().broker
     group = Group(script["group"], slot, (script["topic"],), broker, session_seconds=6.0)
     provisioning.check(broker, group.topics, dev=True)
     watermarks = Watermarks()
