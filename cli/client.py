@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
+from pydantic import BaseModel, ConfigDict
 
 from cli.errors import CliError, Exit
 from cli.problems import PATIENT, json_object, retry_after, told
@@ -55,6 +56,17 @@ class Server:
             ) from None
         except (OSError, ValueError, KeyError) as error:
             raise CliError(f"{kept} cannot be read", code=Exit.UNREACHABLE, hint="give --url and --api-key") from error
+
+
+class ServedModel(BaseModel):
+    """A model of a server, with whatever else it says of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    step: str = ""
+    version: str = ""
+    digest: str = ""
 
 
 class Away(CliError):
@@ -136,10 +148,9 @@ class Client:
         """Delete a document with every revision, result and index entry of it."""
         return DocumentDeletion.model_validate(self._json("DELETE", f"/v1/documents/{_part(document_id)}"))
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[ServedModel]:
         """The models that the server answers with."""
-        found: list[dict[str, Any]] = self._json("GET", "/v1/models").get("data", [])
-        return found
+        return [ServedModel.model_validate(model) for model in self._json("GET", "/v1/models").get("data", [])]
 
     def search(self, wanted: SearchRequest) -> SearchResponse:
         """The passages nearest to a query."""

@@ -7,7 +7,7 @@ import typer
 
 from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
-from cli.listing import Listing, ago
+from cli.listing import Listing, ago, text
 from cli.output import AsJson, AsLines, plain, show, show_json
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def get(connect: Connect, document: Id, *, as_json: AsJson = False) -> None:
         "created": found.created_at,
     }
     for name, value in facts.items():
-        show(f"{name:9} {plain(str(value or '-'))}")
+        show(f"{name:9} {plain(text(value)) or '-'}")
 
 
 @connected

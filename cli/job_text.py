@@ -1,6 +1,6 @@
 """Jobs as people read them."""
 
-from cli.listing import Listing, ago
+from cli.listing import Listing, ago, text
 from cli.output import note, plain, show
 from schemas.jobs import JobEvent, JobResult, JobSummary, JobView
 
@@ -34,7 +34,7 @@ def show_view(view: JobView) -> None:
         "finished": view.finished_at,
     }
     for name, value in facts.items():
-        show(f"{name:9} {plain(str(value or '-'))}")
+        show(f"{name:9} {plain(text(value)) or '-'}")
     for failure in view.errors:
         note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
 

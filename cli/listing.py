@@ -11,6 +11,8 @@ from cli.output import plain, show, show_line
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+_GAP = 2  # blanks between columns
+_LEAST = 8  # of a wide column, on however narrow a terminal
 T = TypeVar("T", bound="BaseModel")
 _COLOURS = {
     "succeeded": "green", "running": "cyan", "queued": "cyan", "partial": "yellow", "cancelled": "yellow",
@@ -40,10 +42,9 @@ class Listing(Generic[T]):
             self._table(list(things))
         else:
             for thing in things:
-                show("\t".join(plain(_text(value)) for value in self.fields(thing)))
+                show("\t".join(plain(text(value)) for value in self.fields(thing)))
 
     def _table(self, things: Sequence[T]) -> None:
-        from rich.cells import cell_len
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -51,13 +52,28 @@ class Listing(Generic[T]):
         if not things:
             return
         rows = [[plain(cell) for cell in self.row(thing)] for thing in things]
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name, cells in zip(self.columns, zip(*rows, strict=True), strict=True):
-            least = None if name in self.wide else max(map(cell_len, cells))
-            table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least)
+        console = Console()
+        widths = self._widths(rows, console.width)
+        console.width = max(console.width, sum(widths) + _GAP * len(widths))  # an id is worth a line of its own
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        for name, width in zip(self.columns, widths, strict=True):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
         for row in rows:
             table.add_row(*(Text(cell, _COLOURS.get(cell, "")) for cell in row))
-        Console().print(table)
+        console.print(table, soft_wrap=True)
+
+    def _widths(self, rows: Sequence[Sequence[str]], whole: int) -> list[int]:
+        """What each column gets: all that it needs, a wide one at most a fair share of what the others leave."""
+        from rich.cells import cell_len
+
+        columns = zip(self.columns, *rows, strict=True)
+        widths = [max(map(cell_len, cells)) for cells in columns]
+        wide = sorted((index for index, name in enumerate(self.columns) if name in self.wide), key=widths.__getitem__)
+        left = whole - _GAP * len(widths) - sum(widths) + sum(widths[index] for index in wide)
+        for number, index in enumerate(wide):
+            widths[index] = max(_LEAST, min(widths[index], left // (len(wide) - number)))
+            left -= widths[index]
+        return widths
 
 
 def ago(moment: datetime | None) -> str:
@@ -71,7 +87,8 @@ def ago(moment: datetime | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A value for a pipe: moments in ISO 8601 and UTC, nothing for what is not there."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return "" if value is None else str(value)

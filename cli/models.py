@@ -1,11 +1,17 @@
 """`headrace models fetch` and `list`: the weights that the engines need, and the models of a server."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from cli.configuration import settings
 from cli.connection import Connect, connected
 from cli.errors import CliError
-from cli.output import AsLines, Quiet, note, plain, show, show_line
+from cli.listing import Listing
+from cli.output import AsLines, Quiet, note
+
+if TYPE_CHECKING:
+    from cli.client import ServedModel
 
 
 def register(app: typer.Typer) -> None:
@@ -33,9 +39,11 @@ def fetch(*, quiet: Quiet = False) -> None:
 def listed(connect: Connect, *, as_json: AsLines = False) -> None:
     """List the models of the server."""
     with connect() as client:
-        found = client.models()
-    for model in found:
-        if as_json:
-            show_line(model)
-        else:
-            show("\t".join(plain(str(model.get(name, ""))) for name in ("id", "step", "version", "digest")))
+        _LISTING.print(client.models(), as_json=as_json)
+
+
+def _cells(model: "ServedModel") -> list[str]:
+    return [model.id, model.step, model.version, model.digest]
+
+
+_LISTING = Listing(("model", "step", "version", "digest"), _cells, _cells, frozenset({"digest"}))

@@ -1,7 +1,6 @@
 """A record of the log as people and programs read it."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,22 +60,23 @@ def tenant(message: Any) -> str | None:
 
 
 def _summary(payload: Any) -> str:
-    """The simple values of a payload, inner ones by their path, and how long its lists are."""
+    """The simple values of a payload, how long its lists are, and of inner objects the code, where they have one.
+
+    Paths on the API are left out: they say no more than job and part do, at length.
+    """
     if payload is None:
         return "(tombstone)"
-    return " ".join(_facts("", payload)) if isinstance(payload, dict) else _short(str(payload))
-
-
-def _facts(path: str, payload: Mapping[str, Any]) -> list[str]:
+    if not isinstance(payload, dict):
+        return _short(str(payload))
     facts = []
     for name, value in payload.items():
-        if isinstance(value, dict):
-            facts += _facts(f"{path}{name}.", value)
-        elif isinstance(value, list):
-            facts += [f"{path}{name}[{len(value)}]"] if value else []
-        elif value is not None and value != "":
-            facts.append(f"{path}{name}={_short(value if isinstance(value, str) else json.dumps(value))}")
-    return facts
+        if isinstance(value, list):
+            facts += [f"{name}[{len(value)}]"] if value else []
+        elif isinstance(value, dict):
+            facts += [f"{name}={_short(str(value['code']))}"] if "code" in value else []
+        elif value not in (None, "") and not str(value).startswith("/v1/"):
+            facts.append(f"{name}={_short(value if isinstance(value, str) else json.dumps(value))}")
+    return " ".join(facts)
 
 
 def _short(text: str) -> str:

@@ -125,7 +125,7 @@ def _rehearse(found: "Iterable[Member]", order: _Order) -> None:
 def _sent(client: "Client", found: "Sequence[Member]", tally: Tally, order: _Order) -> Iterator[Sent]:
     """Each file as it was accepted or refused, with what became of its job where that is waited for."""
     from cli.uploads import Uploads
-    from cli.waiting import bar
+    from cli.waiting import aside, bar
 
     uploads = Uploads(client, order.until)
     files = ((member.path, order.fields(member)) for member in found)
@@ -134,7 +134,8 @@ def _sent(client: "Client", found: "Sequence[Member]", tally: Tally, order: _Ord
         for item in uploads.send(files):
             shown.advance(shown.task_ids[0])
             if order.until is None or item.error is not None:
-                yield item
+                with aside(shown):
+                    yield item
             else:
                 waiting.append(item)
     if uploads.lost is not None:

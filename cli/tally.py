@@ -1,5 +1,6 @@
 """What became of each submitted file, told one by one and in sum."""
 
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -70,13 +71,18 @@ def tell(item: Sent, *, as_json: bool) -> None:
         note(f"error: {name}: {item.error}")
         if item.error.hint:
             note(f"hint: {item.error.hint}")
-    elif item.view is None and not as_json:
-        show(f"{item.job}\t{name}")
-    elif item.view is not None and not as_json:
-        pages = f"{item.view.pages_done}/{item.view.pages_total or '?'} pages"
-        show(f"{item.job}\t{name}\t{item.view.state.value}\t{pages}")
-        for failure in item.view.errors:
-            note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
+        return
+    if as_json:
+        return
+    words = []
+    if item.view is not None:
+        words = [item.view.state.value, f"{item.view.pages_done}/{item.view.pages_total or '?'} pages"]
+    if sys.stdout.isatty():
+        show("  ".join((item.job, *(f"{word:10}" for word in words), name)))
+    else:
+        show("\t".join((item.job, name, *words)))
+    for failure in item.view.errors if item.view is not None else ():
+        note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
 
 
 def as_object(item: Sent) -> dict[str, Any]:

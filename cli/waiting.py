@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,7 +23,8 @@ def wait(client: Client, jobs: Sequence[str], until: float, *, quiet: bool = Fal
                 _follow(client, job, until, shown)
                 view = client.job(job, until=max(until, time.monotonic() + 1))
             shown.advance(shown.task_ids[0])
-            yield view
+            with aside(shown):
+                yield view
 
 
 def bar(unit: str, total: int, *, quiet: bool = False) -> Progress:
@@ -34,11 +36,20 @@ def bar(unit: str, total: int, *, quiet: bool = False) -> Progress:
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # else what is piped would be shown here instead
+        redirect_stdout=False,  # what is printed meanwhile is printed `aside`, wherever it goes
+        redirect_stderr=False,
         disable=quiet or not sys.stderr.isatty(),
     )
     progress.add_task("", total=total, detail="")
     return progress
+
+
+@contextmanager
+def aside(shown: Progress) -> Iterator[None]:
+    """Take a bar away for as long as something else is printed."""
+    shown.stop()
+    yield
+    shown.start()
 
 
 def _follow(client: Client, job: str, until: float, shown: Progress) -> None:
