@@ -21,7 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
-from processors.stream.credentials import tls
+from producers.credentials import tls
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
 from schemas.broker import Broker

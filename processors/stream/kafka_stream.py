@@ -12,7 +12,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from processors.stream.credentials import aiokafka
+from producers.credentials import aiokafka
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
 from schemas.records import Partition, Record

@@ -1,4 +1,4 @@
-"""Encryption and login as aiokafka's consumers take them, ours and Faust's."""
+"""Encryption and login as aiokafka takes them, for clients of ours and Faust's."""
 
 import ssl
 from typing import Any
@@ -17,7 +17,7 @@ def tls(broker: Broker) -> ssl.SSLContext | None:
 
 
 def aiokafka(broker: Broker) -> dict[str, Any]:
-    """Arguments of `AIOKafkaConsumer`."""
+    """Arguments of any client of aiokafka."""
     connection = {"bootstrap_servers": broker.bootstrap, "security_protocol": broker.protocol}
     login = {
         "sasl_mechanism": broker.mechanism,
