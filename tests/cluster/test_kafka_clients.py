@@ -17,8 +17,8 @@ from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
 from processors.stream.compacted_view import CompactedView
-from producers.credentials import aiokafka
 from producers import provisioning
+from producers.credentials import aiokafka
 from producers.lag import LagSource
 from producers.publisher import KafkaPublisher
 from schemas.broker import Broker
