@@ -3,9 +3,11 @@
 import asyncio
 import uuid
 from dataclasses import dataclass
+from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from alembic import command
 
 from schemas.failpoints import Failpoints
 from sinks.postgres.migrate import migrate
@@ -24,12 +26,14 @@ class Database:
     sink: str
 
 
-def fresh(server: str) -> Database:
-    """Create and migrate a new database on the server with this superuser URL (blocking)."""
+def fresh(server: str, revision: str = "head") -> Database:
+    """Create a new database on the server with this superuser URL and migrate it up to `revision` (blocking)."""
     name = f"test_{uuid.uuid4().hex}"
     asyncio.run(_create(server, name))
     admin = _with(server, path=f"/{name}")
-    migrate(admin, PASSWORDS)
+    upgrade = command.upgrade
+    with patch.object(command, "upgrade", lambda config, _: upgrade(config, revision)):
+        migrate(admin, PASSWORDS)
     api, sink = (_with(admin, user=f"{role}:{password}") for role, password in PASSWORDS.items())
     return Database(admin, api, sink)
 

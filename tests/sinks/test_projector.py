@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -87,6 +87,25 @@ async def test_skipped_parts_end_the_job_by_their_reason(
     assert waiting is not None
     assert (waiting.state, waiting.cancelling) == ("running", reason == "cancelled")
     assert [(end.state, end.cancelling) for end in ends if end is not None] == [(state, False)] * 2
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+async def test_a_job_finished_when_its_pages_came_to_their_fate_whatever_is_heard_of_them_since(
+    projector: Projector, reader: PostgresJobReader, order: tuple[int, ...]
+) -> None:
+    job = events.new_job()
+    end = events.failed(job, 1)
+    minute = {"at": end.envelope.at + timedelta(minutes=1)}
+    later = [
+        replace(task, envelope=task.envelope.model_copy(update=minute))
+        for task in (events.read(job, 1), events.indexed(job, 1, index="weaviate"))
+    ]
+    await projector.write([events.prepared(job, 1)])
+    for number in order:
+        await projector.write([[end, *later][number]])
+    view = await reader.job("demo", job)
+    assert view is not None
+    assert (view.state, view.finished_at) == ("failed", end.envelope.at)
 
 
 async def test_one_end_makes_one_outbox_event_however_often_it_is_told(

@@ -1,17 +1,14 @@
 """Pages with and without pictures, as the projector and the index keep them and a caller reads them."""
 
-import asyncio
-
 from schemas.documents import Block, ChunksEmbedded, Claim, EmbeddedChunk, Line, PageRead, TextLayer
 from schemas.jobs import picture_path
 from schemas.ports import Query
 from sinks.pgvector_index import PgvectorIndex
 from sinks.pgvector_search import PgvectorSearch
-from sinks.postgres.migrate import migrate
 from sinks.postgres.reader import PostgresJobReader
 from sinks.projector import Projector
 from tests.sinks import events
-from tests.sinks.databases import NO_FAILPOINTS, Database, fresh, rows
+from tests.sinks.databases import NO_FAILPOINTS, Database
 
 AHEAD = tuple(events.towards(0))
 PICTURE = Claim(key="demo/j/pages/1/00001.png", sha256="cd" * 32, size=9)
@@ -82,25 +79,4 @@ async def test_passages_keep_their_pieces_and_language_and_may_have_no_box(datab
     assert (second.text, second.box, second.boxes, second.language) == ("Dear all", None, [], "")
     assert (second.image_width, second.image_height) == (None, None)
     await index.close()
-    await search.close()
-
-
-async def test_rows_of_the_release_before_are_kept_and_found(postgres: str) -> None:
-    database = await asyncio.to_thread(fresh, postgres)
-    for statement in (
-        "ALTER TABLE chunks DROP COLUMN boxes, DROP COLUMN language, ALTER COLUMN box SET NOT NULL, "
-        "ALTER COLUMN image_width SET NOT NULL, ALTER COLUMN image_height SET NOT NULL",
-        "UPDATE alembic_version SET version_num = '0001'",
-    ):
-        await rows(database.admin, statement)
-    await rows(
-        database.admin,
-        "INSERT INTO chunks VALUES (gen_random_uuid(), 'demo', 'd', 1, 'j', 1, 1, 0, 'p', 'm', 'old', "
-        "'{1,2,3,4}', 10, 20, CAST($1 AS text)::vector)",
-        f"[{','.join(map(str, AHEAD))}]",
-    )
-    await asyncio.to_thread(migrate, database.admin, {})
-    search = PgvectorSearch(database.api)
-    [hit] = await search.search("demo", Query("", AHEAD, limit=1))
-    assert (hit.text, hit.box, hit.boxes, hit.language, hit.image_width) == ("old", (1, 2, 3, 4), [], "", 10)
     await search.close()
