@@ -20,7 +20,7 @@ State = StrEnum("State", ("QUEUED", "RUNNING", "SUCCEEDED", "PARTIAL", "FAILED",
 Id = Annotated[
     str, typer.Argument(help="The job's id, as `submit` printed it.", metavar="ID", autocompletion=job_ids)
 ]  # fmt: skip
-Ids = Annotated[list[str], typer.Argument(help="Ids of jobs.", metavar="ID...", autocompletion=job_ids)]
+Ids = Annotated[list[str], typer.Argument(help="Ids of jobs.", metavar="ID", autocompletion=job_ids)]
 
 
 def register(app: typer.Typer) -> None:

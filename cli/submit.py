@@ -47,9 +47,7 @@ def register(app: typer.Typer) -> None:
         connect: Connect,
         paths: Annotated[
             list[Path],
-            typer.Argument(
-                help="PDF, pictures, office files, HTML, e-mail or text; folders of them.", metavar="PATH..."
-            ),
+            typer.Argument(help="PDF, pictures, office files, HTML, e-mail or text; folders of them.", metavar="PATH"),
         ],
         *,
         wait: Annotated[bool, typer.Option("--wait", help="Wait until each job has ended.")] = False,

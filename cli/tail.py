@@ -42,7 +42,9 @@ def register(app: typer.Typer) -> None:
         with LogReader(broker(data_dir), name, beginning=from_beginning or not follow) as reader:
             if follow and sys.stderr.isatty():
                 note(f"-- {name}, until Ctrl-C")
-            _print(islice(_of(tenant, reader.messages(follow=follow)), count), as_json=as_json)
+            printed = _print(islice(_of(tenant, reader.messages(follow=follow)), count), as_json=as_json)
+            if not printed:
+                note("no records")
 
 
 def _known(name: str) -> str:
@@ -63,12 +65,15 @@ def _of(tenant: str | None, messages: Iterator[Any]) -> Iterator[Any]:
     return messages if tenant is None else (it for it in messages if record_text.tenant(it) == tenant)
 
 
-def _print(messages: Iterator[Any], *, as_json: bool) -> None:
+def _print(messages: Iterator[Any], *, as_json: bool) -> int:
+    """Print each as it comes; how many there were."""
     from rich.cells import set_cell_size
 
     from cli import record_text
 
+    number = 0
     for message in messages:
+        number += 1
         if as_json:
             show_line(record_text.as_object(message))
         elif sys.stdout.isatty():
@@ -77,3 +82,4 @@ def _print(messages: Iterator[Any], *, as_json: bool) -> None:
         else:
             show(record_text.as_line(message, None))
         sys.stdout.flush()
+    return number
