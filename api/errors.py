@@ -1,7 +1,7 @@
 """Errors at the door: every one is an RFC 9457 problem with a stable code."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -97,25 +97,45 @@ def _headers(error: HeadraceError) -> dict[str, str]:
 
 
 def declare(*errors: type[HeadraceError]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's `responses` for a route that may come to these errors."""
-    codes = [(error.status, error.code) for error in errors]
-    return _declared(codes, {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}})
+    """OpenAPI's `responses` for a route that may come to these errors, each with an example."""
+    return _declared(errors, MEDIA_TYPE, "Problem", _example)
 
 
 def declare_openai(*errors: type[HeadraceError]) -> dict[int | str, dict[str, Any]]:
     """The same for a route whose errors have OpenAI's shape."""
-    known = [openai_shape.body(error(), "", None) for error in errors if error is not InvalidRequest]
-    codes = [(status, shaped.error.code) for status, shaped in known]
-    if InvalidRequest in errors:
-        codes.append((400, InvalidRequest.code))
-    return _declared(codes, {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIErrorBody"}}})
+    return _declared(errors, "application/json", "OpenAIErrorBody", openai_shape.example)
 
 
-def _declared(codes: Sequence[tuple[int, str]], content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    statuses: dict[int, list[str]] = {}
-    for status, code in codes:
-        statuses.setdefault(status, []).append(code)
-    return {status: {"description": ", ".join(found), "content": content} for status, found in statuses.items()}
+def _declared(
+    errors: Sequence[type[HeadraceError]],
+    media_type: str,
+    schema: str,
+    example: Callable[[type[HeadraceError]], tuple[int, str, dict[str, Any]]],
+) -> dict[int | str, dict[str, Any]]:
+    statuses: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        status, code, value = example(error)
+        told = statuses.setdefault(status, {"description": "", "content": {media_type: {}}})
+        told["description"] += f"{', ' if told['description'] else ''}`{code}`: {error.title}"
+        content = told["content"][media_type]
+        content["schema"] = {"$ref": f"#/components/schemas/{schema}"}
+        content.setdefault("examples", {})[code] = {"summary": error.title, "value": value}
+    return statuses
+
+
+def _example(error: type[HeadraceError]) -> tuple[int, str, dict[str, Any]]:
+    field = {"pointer": "/limit", "code": "less_than_equal", "detail": "Input should be less than or equal to 100"}
+    body = {
+        "type": f"/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.title,
+        "instance": "/v1/…",
+        "code": error.code,
+        "request_id": "req_5f2a1c3d4e5b6a7f8091a2b3",
+        "retryable": error.fate != "reject",
+    }
+    return error.status, error.code, body | ({"errors": [field]} if error is InvalidRequest else {})
 
 
 def install(app: FastAPI) -> None:

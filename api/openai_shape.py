@@ -1,5 +1,7 @@
 """Errors as OpenAI's clients read them, on the routes that speak their protocol."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 from schemas.errors import HeadraceError
@@ -13,7 +15,7 @@ class OpenAIError(BaseModel):
 
     message: str
     type: str
-    param: str | None
+    param: str | None = None
     code: str
 
 
@@ -30,8 +32,18 @@ def spoken(path: str) -> bool:
 
 def body(error: HeadraceError, message: str, pointer: str | None) -> tuple[int, OpenAIErrorBody]:
     """Status and body of an error; `pointer` is where in the request its first wrong field stands."""
+    param = None if pointer is None else pointer.strip("/").replace("/", ".") or None
+    return _shaped(type(error), message, param)
+
+
+def example(error: type[HeadraceError]) -> tuple[int, str, dict[str, Any]]:
+    """Status, code and body of an error, for the description."""
+    status, shaped = _shaped(error, error.title, None)
+    return status, shaped.error.code, shaped.model_dump()
+
+
+def _shaped(error: type[HeadraceError], message: str, param: str | None) -> tuple[int, OpenAIErrorBody]:
     status = 400 if error.status == 422 else error.status
     code = "invalid_api_key" if status == 401 else error.code
     kind = "server_error" if status >= _OUR_FAULT else "invalid_request_error"
-    param = None if pointer is None else pointer.strip("/").replace("/", ".") or None
     return status, OpenAIErrorBody(error=OpenAIError(message=message, type=kind, param=param, code=code))

@@ -42,9 +42,9 @@ class SubmitFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    document_id: DocumentId | None = None
+    document_id: DocumentId | None = Field(default=None, examples=["invoices/2026-114"])
     lane: Lane = "interactive"
-    deadline_seconds: float | None = Field(default=None, gt=0, le=_MOST_SECONDS, allow_inf_nan=False)
+    deadline_seconds: float | None = Field(default=None, gt=0, le=_MOST_SECONDS, allow_inf_nan=False, examples=[3600])
 
 
 @dataclass(frozen=True, slots=True)

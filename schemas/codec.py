@@ -10,7 +10,8 @@ from schemas.plans import PLANS
 from schemas.records import Outgoing, Record
 from schemas.results import PUBLIC
 
-_KINDS: dict[str, type[Payload]] = {**PAYLOADS, **{payload.__name__: payload for payload in PUBLIC}}
+KINDS: dict[str, type[Payload]] = {**PAYLOADS, **{payload.__name__: payload for payload in PUBLIC}}
+"""Name to payload: all that a record with an envelope may hold."""
 
 
 def encode(topic: str, envelope: Envelope, payload: Payload, *, spread: int | None = None) -> Outgoing:
@@ -40,7 +41,7 @@ def decode(record: Record) -> tuple[Envelope, Payload]:
     release does not know (N reads N-1 to N+1: fields that N+1 added are ignored).
     """
     envelope = Envelope.from_headers(record.headers)
-    payload = _KINDS.get(envelope.name)
+    payload = KINDS.get(envelope.name)
     if payload is None or envelope.version > payload.major + 1 or envelope.plan not in PLANS:
         raise NewerThanUs(f"{envelope.kind} of plan {envelope.plan} is unknown to this release")
     try:

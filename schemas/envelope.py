@@ -19,11 +19,12 @@ NAMESPACE = uuid.UUID("5b0d8c5e-7f5b-5f0e-9d0a-6f1c2a7e4b11")  # ours; uuid5 ids
 Lane = Literal["interactive", "bulk"]
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 
-_CE = {
+ATTRIBUTES = {
     "id": "id", "kind": "type", "at": "time", "job": "job", "run": "run", "part": "part", "attempt": "attempt",
     "tenant": "tenant", "plan": "plan", "lane": "lane", "deadline": "deadline", "document": "document",
     "revision": "revision", "data_class": "dataclass", "key_id": "keyid",
 }  # fmt: skip
+"""Field of the envelope to CloudEvents attribute: the header is `ce_` and the attribute."""
 
 
 class Envelope(BaseModel):
@@ -61,14 +62,14 @@ class Envelope(BaseModel):
     def headers(self) -> tuple[tuple[str, bytes], ...]:
         """The Kafka headers of a record with this envelope."""
         fields = self.model_dump(mode="json", exclude={"traceparent"}, exclude_none=True)
-        attributes = [(f"ce_{_CE[name]}", str(value).encode()) for name, value in fields.items()]
+        attributes = [(f"ce_{ATTRIBUTES[name]}", str(value).encode()) for name, value in fields.items()]
         fixed = [("ce_specversion", b"1.0"), ("ce_source", SOURCE.encode()), ("content-type", b"application/json")]
         return (*fixed, *attributes, ("traceparent", self.traceparent.encode()))
 
     @classmethod
     def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> Self:
         """Read an envelope back; raises `RecordError` for anything that is not one of ours."""
-        names = {f"ce_{header}": name for name, header in _CE.items()} | {"traceparent": "traceparent"}
+        names = {f"ce_{header}": name for name, header in ATTRIBUTES.items()} | {"traceparent": "traceparent"}
         try:
             found = {names[key]: value.decode() for key, value in headers if key in names}
             return cls.model_validate(found)

@@ -1,0 +1,104 @@
+"""The description of the HTTP interface: OpenAPI 3.1 of the routes, with what FastAPI does not know of them."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from api import openai_shape
+from api.errors import Problem, declare, declare_openai
+from api.examples import EXAMPLES
+from schemas.errors import HeadraceError
+from schemas.jobs import JobEvent
+
+TITLE = "Headrace"
+VERSION = "1"
+_ABOUT = """Documents in, text with its place on the page and search out.
+
+Submit a document (`POST /v1/jobs`): 202 means that it survives any crash. Follow it as it happens
+(`GET /v1/jobs/{job}/events`), fetch what was read (`/result`), find it again (`POST /v1/search`).
+
+Every error is a problem (RFC 9457) with a stable `code`; `retryable` and `Retry-After` say whether to come back. The
+routes that speak OpenAI's protocol answer errors in its shape. What lies on Kafka is described by `/asyncapi.json`."""
+_TAGS = [
+    {"name": "jobs", "description": "A document on its way through the pipeline."},
+    {"name": "documents", "description": "Documents by their callers' own ids."},
+    {"name": "search", "description": "Passages by meaning, by words, or by both."},
+    {"name": "embeddings", "description": "Vectors, as OpenAI's clients ask for them."},
+    {"name": "models", "description": "What answers, with the digest of its weights."},
+    {"name": "health", "description": "For whoever runs this; public."},
+]
+_SUMMARIES = {
+    "submit": "Submit a document",
+    "job_list": "List jobs",
+    "job_view": "How far a job is",
+    "job_result": "What was read",
+    "page_result": "What was read on one page",
+    "page_image": "The picture of a page",
+    "cancel": "Stop a job",
+    "retry": "Run a job again",
+    "job_events": "Follow a job",
+    "document_list": "List documents",
+    "document_view": "A document",
+    "document_deletion": "Delete a document",
+    "search": "Search",
+    "embeddings": "Embed texts",
+    "model_list": "List models",
+    "model_view": "A model",
+    "livez": "Is it alive",
+    "readyz": "Is it ready",
+    "metrics": "Metrics",
+}
+_REF = "#/components/schemas/{model}"
+_LATER = {"description": "Seconds to wait before the same request.", "schema": {"type": "integer"}}
+_JOB = {"description": "The job's path on this server.", "schema": {"type": "string"}}
+
+
+def operation_id(route: APIRoute) -> str:
+    """A route's function names its operation: what generated clients call their methods."""
+    return route.name
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an application's routes."""
+    document = get_openapi(
+        title=TITLE,
+        version=VERSION,
+        summary="Streaming inference over documents",
+        description=_ABOUT,
+        tags=_TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        routes=app.routes,
+    )
+    schemas = document["components"]["schemas"]
+    models = (Problem, openai_shape.OpenAIErrorBody, JobEvent)
+    _, described = models_json_schema([(model, "serialization") for model in models], ref_template=_REF)
+    schemas.update(described["$defs"])
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
+    for assumed in ("HTTPValidationError", "ValidationError"):  # FastAPI's own shape of 422, which no route answers
+        schemas.pop(assumed, None)
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            _complete(path, operation, schemas)
+    return document
+
+
+def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    operation["summary"] = _SUMMARIES[operation["operationId"]]
+    responses = operation["responses"]
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
+    failed = declare_openai(HeadraceError) if openai_shape.spoken(path) else declare(HeadraceError)
+    responses |= {str(status): response for status, response in failed.items()}
+    for status, response in responses.items():
+        if response["description"] == "Successful Response":
+            shown = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+            response["description"] = schemas.get(shown.rpartition("/")[2], {}).get("description", operation["summary"])
+        if status in ("409", "503") and "health" not in operation["tags"]:
+            response["headers"] = {"Retry-After": _LATER}
+    if operation["operationId"] == "submit":
+        responses["202"]["headers"] = {"Location": _JOB}
+    operation["responses"] = dict(sorted(responses.items()))
