@@ -20,13 +20,13 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from producers.clients import librdkafka
 from schemas.broker import Broker
+from schemas.records import Outgoing
 from schemas.topics import RESULTS
 from tests.sinks.databases import Database, rows
 from tests.support import until
 
 INSERT = """
-    INSERT INTO outbox (ce_id, tenant, job, topic, key, headers, value)
-    VALUES ($1, $2, $3, $4, $3, $5, $6) ON CONFLICT DO NOTHING
+    INSERT INTO outbox (ce_id, tenant, job, topic, key, headers, value) VALUES ($1, $2, $4, $3, $4, $5, $6)
 """
 _ORDER = "SELECT ce_id::text AS id, key FROM outbox WHERE topic = $1 ORDER BY xid, seq"
 
@@ -42,11 +42,20 @@ class Seen(NamedTuple):
 async def write(
     connection: asyncpg.Connection, key: str, *, tenant: str = "demo", topic: str = RESULTS.name, text: str = ""
 ) -> str:
-    """One row in the connection's transaction; its id."""
-    name = str(uuid.uuid4())
-    headers = json.dumps([["ce_id", name], ["ce_tenant", tenant]])
-    await connection.execute(INSERT, uuid.UUID(name), tenant, key, topic, headers, json.dumps({"text": text}))
-    return name
+    """One row in the connection's transaction, of a type that no subscriber knows; its id."""
+    name = uuid.uuid4()
+    headers = (("ce_id", str(name).encode()), ("ce_type", b"headrace.Tried.v1"))
+    value = json.dumps({"text": text}).encode()
+    await put(connection, Outgoing(topic, key.encode(), value, headers), tenant, name)
+    return str(name)
+
+
+async def put(connection: asyncpg.Connection, record: Outgoing, tenant: str, name: uuid.UUID) -> None:
+    """A record as a row of the outbox, and the notification of it."""
+    headers = json.dumps([[header, value.decode()] for header, value in record.headers])
+    value = (record.value or b"").decode()
+    await connection.execute(INSERT, name, tenant, record.topic, record.key.decode(), headers, value)
+    await connection.execute("NOTIFY headrace_outbox")
 
 
 class Writer:

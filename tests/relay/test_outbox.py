@@ -1,5 +1,6 @@
 """The outbox as the relay reads it: in an order in which nothing comes late; and what is forgotten."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 
@@ -100,7 +101,8 @@ async def test_a_row_becomes_the_record_that_it_says(outbox: PostgresOutbox, ear
     (row,) = await outbox.read(BEGIN)
     assert row.tenant == "acme"
     assert (row.record.topic, row.record.key) == ("headrace.documents", "acme/ü".encode())
-    assert row.record.headers == (("ce_id", name.encode()), ("ce_tenant", b"acme"))
+    assert row.record.headers == (("ce_id", name.encode()), ("ce_type", b"headrace.Tried.v1"))
+    assert json.loads(row.record.value or b"") == {"text": "Łódź"}
 
 
 async def test_one_leads_and_the_next_only_after_it(outbox: PostgresOutbox, database: Database) -> None:

@@ -36,7 +36,7 @@ def session(broker: Broker) -> Iterator[Open]:
 
 
 def _record(name: str) -> Outgoing:
-    return Outgoing(RESULTS.name, b"job_a", b"{}", (("ce_id", name.encode()),))
+    return Outgoing(RESULTS.name, b"job_a", b"{}", (("ce_id", name.encode()), ("ce_type", b"headrace.Tried.v1")))
 
 
 def _position(seq: int) -> RelayPosition:
