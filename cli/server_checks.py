@@ -51,14 +51,16 @@ def topics(data_dir: Path) -> list[Check]:
     from schemas.settings import Settings
 
     port = _port(data_dir, "kafka")
+    settings = Settings()
     if os.environ.get("HEADRACE_KAFKA"):
-        broker = Settings().broker
+        broker = settings.broker
     elif port:
         broker = Broker(f"127.0.0.1:{port}")
     else:
         return [Check("topics", "warn", _UNKNOWN, "set HEADRACE_KAFKA")]
     try:
-        changes = provisioning.plan(broker, dev=True)  # how many replicas there must be is the workers' to refuse
+        # How many replicas there must be is the workers' to refuse.
+        changes = provisioning.plan(broker, dev=True, tenants=settings.tenant_topics)
     except HeadraceError as error:
         return [Check("topics", "fail", error.detail, f"is Kafka running at {broker.bootstrap}?")]
     missing = [f"{change.topic} ({change.action})" for change in changes if change.action != "config"]

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
         from schemas.settings import Settings
 
         settings = Settings()
-        _show(provisioning.plan(settings.broker, dev=settings.dev), as_json=as_json)
+        _show(provisioning.plan(settings.broker, dev=settings.dev, tenants=settings.tenant_topics), as_json=as_json)
 
     @topics.command()
     def apply(*, as_json: AsJson = False) -> None:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
         from schemas.settings import Settings
 
         settings = Settings()
-        _show(provisioning.apply(settings.broker, dev=settings.dev), as_json=as_json)
+        _show(provisioning.apply(settings.broker, dev=settings.dev, tenants=settings.tenant_topics), as_json=as_json)
 
 
 def _show(changes: "Sequence[Change]", *, as_json: bool) -> None:

@@ -102,7 +102,7 @@ class Stack:
         from producers import provisioning
         from sinks.postgres.migrate import migrate
 
-        provisioning.apply(self._broker, dev=True)
+        provisioning.apply(self._broker, dev=True, tenants=Settings().tenant_topics)
         migrate(self._given.postgres_admin or self._postgres.url, self._secrets.passwords)
         for name in APIS:
             argv = ("api.main", "--fd", str(self._listener.fileno()), "--own-port", str(self._ports[name]))
