@@ -2,23 +2,22 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from cli import doctor, jobs, search, submit
 from cli.client import Client, Server
-from cli.errors import CliError, Exit
+from cli.errors import Exit
 from deploy.local import ports
 from schemas.documents import EngineStamp, Line, Times
 from schemas.jobs import Failure, JobEvent, JobResult, JobState, JobView, PageResult, SearchHit
+from tests.cli.invoking import failure, run
 from tests.fakes import FakeJobs, World
 from tests.served import served
+from tests.support import until
 
 PDF = b"%PDF-1.7 hello"
 
@@ -50,18 +49,6 @@ def document(tmp_path: Path) -> Path:
     path = tmp_path / "invoice.pdf"
     path.write_bytes(PDF)
     return path
-
-
-def run(*words: object, **environment: str) -> Result:
-    app = typer.Typer()
-    for verb in (submit, search, jobs, doctor):
-        verb.register(app)
-    return CliRunner().invoke(app, [str(word) for word in words], env={"HEADRACE_API_KEY": "demo-key", **environment})
-
-
-def failure(result: Result) -> CliError:
-    assert isinstance(result.exception, CliError), (result.exception, result.output)
-    return result.exception
 
 
 def test_submit_prints_one_line_a_job_on_stdout(url: str, world: World, document: Path) -> None:
@@ -181,9 +168,9 @@ def test_waiting_rides_over_a_server_that_goes_away_and_comes_back(world: World,
     refused: list[int] = []
     world.publisher.ping = _counting(world.publisher.ping, refused)  # type: ignore[method-assign]  # counts the 503s
     with served(world, port):
-        until(lambda: len(refused) > 0)
+        until(lambda: len(refused) > 0, 20, "a 503")
         world.publisher.down = False
-        until(lambda: len(world.publisher.published) > 0)
+        until(lambda: len(world.publisher.published) > 0, 20, "a job")
     world.jobs = Ended(JobState.SUCCEEDED)
     with served(world, port):
         caller.join(30)
@@ -197,13 +184,6 @@ def _counting(ping: Callable[[], object], calls: list[int]) -> Callable[[], obje
         return ping()
 
     return counted
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to it in time"
-        time.sleep(0.02)
 
 
 def test_search_prints_tab_separated_lines_into_a_pipe_and_no_control_characters(url: str, world: World) -> None:
