@@ -52,21 +52,13 @@ async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
         raise JobEnded
     now = datetime.now(UTC)
     entry = ControlEntry(action="cancel", run=view.run, until=max(now + _ORDER_STANDS, view.deadline or now))
-    envelope = Envelope(
-        id=uuid.uuid5(NAMESPACE, f"{job}|cancel|{view.run}"),
-        kind=CancelRequested.kind(),
-        at=now,
-        job=job,
-        run=view.run,
-        part=0,
-        tenant=tenant,
-        plan=known.plan if known else plans.document(parts.settings.indexes).hash,
-        document=known.document_id if known else "",
-        revision=known.revision if known else 1,
-        traceparent=new_trace(),
-    )
-    order = Outgoing(topics.CONTROL.name, job.encode(), entry.model_dump_json().encode())
-    await parts.publisher.publish([order, encode(topics.EVENTS.name, envelope, CancelRequested())])
+    records = [Outgoing(topics.CONTROL.name, job.encode(), entry.model_dump_json().encode())]
+    # An event must name the job's document, which nobody here knows before the job is projected. The order suffices.
+    if known is not None:
+        requested = uuid.uuid5(NAMESPACE, f"{job}|cancel|{view.run}")
+        envelope = _envelope(requested, CancelRequested.kind(), job, tenant, known, view.run)
+        records.append(encode(topics.EVENTS.name, envelope, CancelRequested()))
+    await parts.publisher.publish(records)
     return view.model_copy(update={"cancelling": True})
 
 
@@ -102,9 +94,17 @@ def _again(job: str, tenant: str, known: Submission) -> Outgoing:
     if known.source is None:
         raise Conflict("the job's submission is not known here yet", retry_after=1)
     run = known.run + 1
-    envelope = Envelope(
-        id=uuid.uuid5(NAMESPACE, f"{job}|{known.source.sha256}|{run}"),
-        kind=JobSubmitted.kind(),
+    submitted = uuid.uuid5(NAMESPACE, f"{job}|{known.source.sha256}|{run}")
+    envelope = _envelope(submitted, JobSubmitted.kind(), job, tenant, known, run)
+    pipeline = plans.PLANS[known.plan].pipeline
+    payload = JobSubmitted(source=known.source, filename=known.filename, pipeline=pipeline)
+    return encode(topics.JOBS.name, envelope, payload)
+
+
+def _envelope(name: uuid.UUID, kind: str, job: str, tenant: str, known: Submission, run: int) -> Envelope:
+    return Envelope(
+        id=name,
+        kind=kind,
         at=datetime.now(UTC),
         job=job,
         run=run,
@@ -116,6 +116,3 @@ def _again(job: str, tenant: str, known: Submission) -> Outgoing:
         revision=known.revision,
         traceparent=new_trace(),
     )
-    pipeline = plans.PLANS[known.plan].pipeline
-    payload = JobSubmitted(source=known.source, filename=known.filename, pipeline=pipeline)
-    return encode(topics.JOBS.name, envelope, payload)

@@ -97,6 +97,7 @@ async def test_what_is_written_while_nobody_listens_is_told_when_the_listener_is
     world: World, database: Database, scribe: Scribe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(streams, "_POLL", 60.0)  # only the bell may wake the stream here
+    monkeypatch.setattr(streams, "_HEARTBEAT", 60.0)
     job = world.ids.issue("demo")
     await scribe.job(job)
     async with reading(world, database) as (parts, bell), serving(parts) as (client, _):

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from api import streams
+from schemas.jobs import JobEvent
 from tests.api.followed import LONG, asking, event, follow, job_of, serving, story, within
 from tests.fakes import World
 
@@ -84,6 +85,25 @@ async def test_an_event_is_told_when_the_bell_rings_and_not_by_the_clock(world: 
         begun = loop.time()
         assert (await following).seqs == [1, 2, 3, 4, 5, 6]
         assert loop.time() - begun < 1
+
+
+async def test_an_event_written_while_the_stream_reads_is_told_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_HEARTBEAT", 60.0)
+    job = job_of(world)
+    told, ask = iter(enumerate(LONG, 1)), world.jobs.events
+
+    async def raced(tenant: str, asked: str, after: int, limit: int) -> list[JobEvent]:
+        found = await ask(tenant, asked, after, limit)
+        if len(world.bell.bells) == 1 and (following := next(told, None)) is not None:
+            world.jobs.stories["demo", job].append(event(*following))  # behind what this very read sees
+            world.bell.ring()
+        return found
+
+    monkeypatch.setattr(world.jobs, "events", raced)
+    async with serving(world.parts()) as (client, _):
+        assert (await asyncio.wait_for(follow(client, job), 5)).seqs == [1, 2, 3, 4, 5, 6]
 
 
 async def test_without_a_bell_the_stream_asks_by_the_clock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
