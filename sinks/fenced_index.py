@@ -60,4 +60,4 @@ class FencedIndex(ABC):
 
     @abstractmethod
     async def _replace(self, connection: AsyncConnection, pages: Sequence[Page]) -> None:
-        """Store the pages' passages, each page once, and delete what else is in their places."""
+        """Leave in the pages' places their passages, and nothing else."""

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sinks.postgres.rows import cleaned
 
 DIMENSIONS = 384
 _LENGTHS = (1e-6, 1e6)  # outside of them float32 loses a vector's direction when a database multiplies it by another
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,14 @@ def direction(vector: ArrayLike) -> NDArray[np.float32]:
     if not least < np.linalg.norm(found.astype(np.float64)) < most:  # what compares with NaN is false
         raise ModelOutputInvalid("a vector is not finite, or (nearly) zero or endless: it has no direction")
     return found
+
+
+def worded(text: str) -> str:
+    """The text's words in small letters, a space between them.
+
+    Cut as Weaviate's tokenization `word` cuts them, and here because PostgreSQL knows the letters of its locale alone.
+    """
+    return " ".join(_WORD.findall(cleaned(text).lower()))
 
 
 def _page(envelope: Envelope, payload: object) -> Page:

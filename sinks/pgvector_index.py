@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.failpoints import Failpoints
 from sinks.fenced_index import FencedIndex
-from sinks.index_pages import Drop, Page
+from sinks.index_pages import Drop, Page, worded
 from sinks.postgres.rows import bulk, packed
 from sinks.postgres.vectors import connect_vectors, wire
 
@@ -28,20 +28,21 @@ _REPLACE = text("""
 # The vectors come beside the other columns, as bytes and in the same order.
 _STORE = text("""
     INSERT INTO chunks (id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language,
-        box, boxes, image_width, image_height, embedding)
+        box, boxes, image_width, image_height, words, embedding)
     SELECT id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language,
-        box, boxes, image_width, image_height, embedding
+        box, boxes, image_width, image_height, to_tsvector('simple', words), embedding
     FROM ROWS FROM (
         json_to_recordset(CAST(:rows AS json)) AS (id uuid, tenant text, document_id text, revision bigint, job text,
             run integer, page integer, chunk integer, plan text, digest text, text text, language text,
-            box double precision[], boxes jsonb, image_width integer, image_height integer),
+            box double precision[], boxes jsonb, image_width integer, image_height integer,
+            words text),
         unnest(CAST(:vectors AS vector[]))
     ) AS new (id, tenant, document_id, revision, job, run, page, chunk, plan, digest, text, language, box, boxes,
-        image_width, image_height, embedding)
+        image_width, image_height, words, embedding)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET job = excluded.job, run = excluded.run, text = excluded.text,
         language = excluded.language, box = excluded.box, boxes = excluded.boxes, image_width = excluded.image_width,
-        image_height = excluded.image_height, embedding = excluded.embedding
+        image_height = excluded.image_height, words = excluded.words, embedding = excluded.embedding
 """)
 
 
@@ -70,6 +71,7 @@ class PgvectorIndex(FencedIndex):
                 "id": str(passage.id),
                 "chunk": passage.chunk,
                 "text": passage.text,
+                "words": worded(passage.text),
                 "language": passage.language,
                 "box": passage.box,
                 "boxes": passage.boxes,

@@ -97,6 +97,10 @@ class WeaviateConnection:
             "grpc_port": other.port or 50051,
             "grpc_secure": secure,
         }
+        if (self._address["http_host"], self._address["http_port"]) == (
+            self._address["grpc_host"], self._address["grpc_port"],
+        ):  # fmt: skip
+            raise ValueError("HEADRACE_WEAVIATE and HEADRACE_WEAVIATE_GRPC name the same port: gRPC has one of its own")
         self._key = key
         self._client: weaviate.WeaviateAsyncClient | None = None
         self._connecting = asyncio.Lock()

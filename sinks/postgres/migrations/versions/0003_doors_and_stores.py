@@ -82,7 +82,10 @@ ALTER TABLE indexed_pages
 
 ALTER TABLE chunks
     ALTER COLUMN revision TYPE bigint,
-    ADD COLUMN words tsvector GENERATED ALWAYS AS (to_tsvector('simple', text)) STORED;
+    ADD COLUMN words tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple', text)) STORED;
+ALTER TABLE chunks
+    ALTER COLUMN words DROP EXPRESSION,
+    ALTER COLUMN words SET DEFAULT '';
 CREATE INDEX chunks_by_words ON chunks USING gin (words);
 """
 

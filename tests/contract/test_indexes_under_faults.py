@@ -1,0 +1,91 @@
+"""What every index promises while its server is killed and stopped; the same words for each."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.errors import DependencyDown
+from schemas.ports import Query
+from schemas.work import Task
+from sinks.fenced_index import FencedIndex
+from tests.contract.conftest import Owned
+from tests.contract.passages import AHEAD, plain, tenant
+
+PATIENCE = 60.0
+
+
+async def written(index: FencedIndex, batch: Sequence[Task]) -> int:
+    """Write as the loop does: hold the batch while the dependency is down. How often it was."""
+    deadline, held = time.monotonic() + PATIENCE, 0
+    while True:
+        try:
+            await index.write(batch)
+            return held
+        except DependencyDown:
+            held += 1
+            assert time.monotonic() < deadline, "the server is back, but not for the index"
+            await asyncio.sleep(0.1)
+
+
+async def test_a_server_killed_in_the_middle_of_batches_leaves_nothing_lost_or_doubled(owned: Owned) -> None:
+    owner, rig = tenant(), owned.rig
+    await rig.index.open()
+    batches = [[plain(owner, f"doc{number}", page, 4) for page in range(1, 17)] for number in range(24)]
+    ends: list[int] = []
+
+    async def writer() -> None:
+        for batch in batches:
+            ends.append(await written(rig.index, batch))  # noqa: PERF401 each end is told as it comes
+
+    work = asyncio.create_task(writer())
+    for after in (4, 12):
+        while len(ends) < after and not work.done():
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)  # into the next batch
+        owned.kill()
+        owned.start()
+    await work
+    assert sum(ends) >= 1, "no kill hit a batch: the run shows nothing"
+    for number in range(24):
+        held = [(hit.page, hit.chunk) for hit in await rig.held(owner, f"doc{number}")]
+        assert held == [(page, chunk) for page in range(1, 17) for chunk in range(4)]
+    await rig.close()
+
+
+async def test_what_was_confirmed_is_found_by_every_mode_after_kill_9(owned: Owned) -> None:
+    owner, rig = tenant(), owned.rig
+    await rig.index.open()
+    for number in range(2):
+        await rig.index.write([plain(owner, f"doc{number}", page, 2) for page in range(1, 11)])
+        owned.kill()
+        owned.start()
+        await written(rig.index, [plain(owner, "blank", number + 1, 0)])
+        for mode in ("vector", "keyword", "hybrid"):
+            hits = await rig.search.search(owner, Query("page", AHEAD, mode, limit=100))
+            assert len(hits) == 20 * (number + 1), mode
+    await rig.close()
+
+
+async def test_a_server_that_hangs_is_down_within_seconds_and_later_takes_the_same_batch(owned: Owned) -> None:
+    owner, rig = tenant(), owned.rig
+    await rig.index.open()
+    await rig.index.write([plain(owner, "before", 1, 1)])
+    assert len(await rig.held(owner)) == 1
+    batch = [plain(owner, "doc", page, 2) for page in range(1, 5)]
+    owned.signal(signal.SIGSTOP)
+    try:
+        for attempt in (rig.index.write(batch), rig.search.search(owner, Query("", AHEAD))):
+            began = time.monotonic()
+            with pytest.raises(DependencyDown):
+                await attempt
+            assert time.monotonic() - began < 50
+    finally:
+        owned.signal(signal.SIGCONT)
+    await written(rig.index, batch)
+    assert [(hit.page, hit.chunk) for hit in await rig.held(owner, "doc")] == [
+        (p, c) for p in range(1, 5) for c in (0, 1)
+    ]
+    await rig.close()
