@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import machine, pipeline, streams
+from bench import machine, pipeline, sinks, streams
 
-ITEMS: dict[str, ModuleType] = {"pipeline": pipeline, "streams": streams}
+ITEMS: dict[str, ModuleType] = {"pipeline": pipeline, "streams": streams, "sinks": sinks}
 """Each module has `TITLE`, `run(say) -> result with "verdict"`, and `page(result) -> lines`."""
 
 OUT = Path("build/bench.json")
