@@ -53,22 +53,16 @@ async def conclude(
 
 
 async def ended_pages(
-    connection: AsyncConnection, tasks: Iterable[Task], needed: Mapping[str, frozenset[str]], hidden: Collection[str]
+    connection: AsyncConnection, tasks: Iterable[Task], needed: Mapping[str, frozenset[str]]
 ) -> list[EndedPage]:
-    """The pages that these events say something decisive of and whose fate is final, by job and number.
-
-    What was read on those of `hidden` jobs is not fetched.
-    """
+    """The pages that these events say something decisive of and whose fate is final, by job and number."""
     touched = {(task.envelope.job, task.envelope.part) for task in tasks if _decides(task, needed[task.envelope.job])}
-    asked = [{"job": job, "part": part, "settling": settling(needed[job])} for job, part in sorted(touched)]
-    found = [(row, fate(row.kinds, needed[row.job])) for row in await bulk(connection, statements.PAGES, asked)]
-    read = [
-        {"job": row.job, "part": row.part, "run": row.run}
-        for row, end in found
-        if end == "indexed" and row.job not in hidden
+    asked = [
+        {"job": job, "part": part, "needed": sorted(needed[job]), "settling": settling(needed[job])}
+        for job, part in sorted(touched)
     ]
-    texts = {(row.job, row.part): row for row in await bulk(connection, statements.TEXTS, read)}
-    return [_page(row, _FINAL[end], texts.get((row.job, row.part))) for row, end in found if end in _FINAL]
+    found = [(row, fate(row.kinds, needed[row.job])) for row in await bulk(connection, statements.PAGES, asked)]
+    return [_page(row, _FINAL[end]) for row, end in found if end in _FINAL]
 
 
 def needed_by(tasks: Iterable[Task]) -> dict[str, frozenset[str]]:
@@ -84,9 +78,7 @@ def _change(job: Row[Any], groups: Sequence[Group], needed: frozenset[str]) -> t
     state = verdict if moved else was
     ended = state in TERMINAL
     absorbed = ended and not moved
-    finished_at = job.finished_at
-    if moved:
-        finished_at = _known(max, [group.ended for group in groups]) if ended else None
+    ended_at = _known(max, [group.ended for group in groups]) if moved and ended else None
     change = {
         "id": job.id,
         "state": state,
@@ -95,12 +87,12 @@ def _change(job: Row[Any], groups: Sequence[Group], needed: frozenset[str]) -> t
         "cancelling": not ended and stopping(groups),
         "pages_total": counted.pages,
         "started_at": _known(min, [group.began for group in groups]),
-        "finished_at": finished_at,
+        "finished_at": ended_at if moved else job.finished_at,
     }
-    if not (moved and ended):
+    if ended_at is None:
         return change, None
     run, done = counted.runs[0], counted.indexed
-    return change, EndedJob(job.id, job.tenant, run, state, finished_at, counted.pages, done)
+    return change, EndedJob(job.id, job.tenant, run, state, ended_at, counted.pages, done)
 
 
 def _decides(task: Task, needed: frozenset[str]) -> bool:
@@ -114,11 +106,10 @@ def _decides(task: Task, needed: frozenset[str]) -> bool:
     return False
 
 
-def _page(row: Row[Any], final: Literal["succeeded", "failed", "skipped"], read: Row[Any] | None) -> EndedPage:
+def _page(row: Row[Any], final: Literal["succeeded", "failed", "skipped"]) -> EndedPage:
     error = Failure(page=row.part, step=row.step, code=row.code, detail=row.detail) if final == "failed" else None
-    image = None if read is None or read.image in (None, "null") else Claim.model_validate_json(read.image)
-    text = None if read is None else read.text
-    return EndedPage(row.job, row.tenant, row.part, row.run, final, row.at, error, text, image)
+    image = None if row.image in (None, "null") else Claim.model_validate_json(row.image)
+    return EndedPage(row.job, row.tenant, row.part, row.run, final, row.at, error, row.text, image)
 
 
 def _known(pick: Callable[[list[datetime]], datetime], times: Iterable[datetime | None]) -> datetime | None:

@@ -28,8 +28,8 @@ class Group:
     """How many parts of a job have the same kinds of events: a row of the projector's count.
 
     `run` is the highest of their runs, `repeats` the sum of how far each is above the first. `document` marks part 0,
-    `pages` is its count of pages. `began` is when the first of these parts was worked on, `ended` when
-    the last of them came to its fate.
+    `pages` is its count of pages. `began` is when the first of these parts was worked on, `ended` when the last of them
+    came to its fate.
     """
 
     kinds: tuple[str, ...]
@@ -44,8 +44,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class EndedPage:
-    """A page whose fate is final in its run. `text` (None where it is too long to pass on) and `image` of one that
-    succeeded; `error` of one that failed."""
+    """A page whose fate is final in its run.
+
+    One that succeeded has `text`, None where that is too long to pass on, and perhaps `image`; one that failed `error`.
+    """
 
     job: str
     tenant: str

@@ -32,7 +32,7 @@ async def project(connection: AsyncConnection, fresh: Sequence[Task]) -> None:
     needed = needed_by(tasks)
     verdicts = await conclude(connection, jobs.values(), needed)
     ends = [verdict.end for verdict in verdicts.values() if verdict.end is not None]
-    pages = await ended_pages(connection, tasks, needed, deleted)
+    pages = await ended_pages(connection, tasks, needed)
     await bulk(connection, statements.TELL, story.lines(tasks, pages, ends))
     await _succeed(connection, jobs, ends)
     rows = (*_conclusions(tasks, jobs, deleted, pages, ends), *_farewells(tasks, deletions, deleted.values(), verdicts))
@@ -40,16 +40,23 @@ async def project(connection: AsyncConnection, fresh: Sequence[Task]) -> None:
 
 
 async def _locked(connection: AsyncConnection, fresh: Sequence[Task], tasks: Sequence[Task]) -> dict[str, Row[Any]]:
-    """The rows of the tasks' jobs by id, made where they were missing, locked, as their documents' are."""
+    """The rows of the tasks' jobs by id, made or filled in where they were not, locked, as their documents' are."""
     described: dict[str, dict[str, Any]] = {}
     for task in tasks:
         row = _job_row(task)
         if row["id"] not in described or row["source_key"]:
             described[row["id"]] = row
-    await bulk(connection, documents.DESCRIBE, _document_rows(fresh))
-    await bulk(connection, statements.DESCRIBE, list(described.values()))
-    found = await connection.execute(statements.JOBS, {"ids": list(described)})
-    return {job.id: job for job in found}
+    news = len(tasks) < len(fresh) or any(row["source_key"] for row in described.values())
+    found = {} if news else await _rows(connection, described)
+    if news or len(found) < len(described):
+        await bulk(connection, documents.DESCRIBE, _document_rows(fresh))
+        await bulk(connection, statements.DESCRIBE, list(described.values()))
+        found = await _rows(connection, described)
+    return found
+
+
+async def _rows(connection: AsyncConnection, jobs: Iterable[str]) -> dict[str, Row[Any]]:
+    return {job.id: job for job in await connection.execute(statements.LOCK, {"ids": list(jobs)})}
 
 
 async def _forgotten(

@@ -12,7 +12,7 @@ REMEMBER = text("""
 """)
 
 # A stub for any event; what only `JobSubmitted` knows is filled in when it comes, before or after the others.
-# A row that conflicts is locked even where the condition then changes nothing in it: that is the job's lock.
+# A row that conflicts is locked even where the condition then changes nothing in it.
 DESCRIBE = text("""
     INSERT INTO jobs (id, tenant, document_id, revision, plan, lane, data_class, deadline,
         pipeline, filename, source_key, source_sha256, source_size, created_at)
@@ -28,10 +28,12 @@ DESCRIBE = text("""
     WHERE excluded.source_key IS NOT NULL
 """)
 
-JOBS = text("""
+# Of each row in the order of FROM: everyone locks a job after its document, and documents in one order.
+LOCK = text("""
     SELECT id, jobs.tenant, document_id, jobs.revision, filename, source_key, state, run, runs, cancelling, pages_total,
         started_at, finished_at, deleted, jobs.revision <= dropped AS dropped
-    FROM jobs JOIN documents USING (tenant, document_id) WHERE id = ANY(:ids) ORDER BY id
+    FROM documents JOIN jobs USING (tenant, document_id) WHERE id = ANY(:ids)
+    ORDER BY tenant, document_id, id FOR UPDATE
 """)
 
 # Compare-and-set: a lower run never replaces a higher one. Of one run the smallest id stays, whatever came first.
@@ -74,25 +76,25 @@ COUNT = text("""
     GROUP BY job, document, kinds
 """)
 
-# As `current_parts`, which the planner would walk whole for these few pages.
+# As `current_parts`, which the planner would walk whole for these few pages; with what was read on those that are done.
 PAGES = text("""
-    SELECT parts.job, parts.part, parts.tenant, max(parts.run) AS run, array_agg(kind) AS kinds,
-        max(at) FILTER (WHERE kind LIKE ANY (settling)) AS at,
-        max(step) FILTER (WHERE kind = 'failed') AS step, max(code) FILTER (WHERE kind = 'failed') AS code,
-        max(detail) FILTER (WHERE kind = 'failed') AS detail
-    FROM json_to_recordset(CAST(:rows AS json)) AS asked (job text, part integer, settling text[])
-    CROSS JOIN LATERAL (
-        SELECT max(run) AS run FROM parts WHERE parts.job = asked.job AND parts.part IN (0, asked.part)
-    ) AS current
-    JOIN parts ON parts.job = asked.job AND parts.part = asked.part AND parts.run >= current.run
-    GROUP BY parts.job, parts.part, parts.tenant
-""")
-
-TEXTS = text("""
-    SELECT job, part, CASE WHEN octet_length(text) <= :most THEN text END AS text,
-        CAST(payload -> 'image' AS text) AS image
-    FROM json_to_recordset(CAST(:rows AS json)) AS asked (job text, part integer, run integer)
-    JOIN results USING (job, part, run)
+    WITH known AS (
+        SELECT parts.job, parts.part, parts.tenant, max(parts.run) AS run, array_agg(kind) AS kinds,
+            array_agg(kind) @> min(needed) AS done, max(at) FILTER (WHERE kind LIKE ANY (settling)) AS at,
+            max(step) FILTER (WHERE kind = 'failed') AS step, max(code) FILTER (WHERE kind = 'failed') AS code,
+            max(detail) FILTER (WHERE kind = 'failed') AS detail
+        FROM json_to_recordset(CAST(:rows AS json)) AS asked (job text, part integer, needed text[], settling text[])
+        CROSS JOIN LATERAL (
+            SELECT max(run) AS run FROM parts WHERE parts.job = asked.job AND parts.part IN (0, asked.part)
+        ) AS current
+        JOIN parts ON parts.job = asked.job AND parts.part = asked.part AND parts.run >= current.run
+        GROUP BY parts.job, parts.part, parts.tenant
+    )
+    SELECT known.job, known.part, known.tenant, known.run, kinds, at, step, code, detail,
+        CASE WHEN octet_length(text) <= :most THEN text END AS text, CAST(payload -> 'image' AS text) AS image
+    FROM known LEFT JOIN results
+        ON done AND results.job = known.job AND results.part = known.part AND results.run = known.run
+    ORDER BY known.job, known.part
 """).bindparams(most=INLINE_BYTES)
 
 ADVANCE = text("""

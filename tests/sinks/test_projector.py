@@ -261,3 +261,21 @@ async def test_projected_through_is_the_low_water_of_all_partitions_and_unknown_
     assert await reader.projected_through() == datetime.fromtimestamp(1100, UTC)
     await projector.close()
     await reader.close()
+
+
+async def test_projectors_that_share_jobs_and_documents_never_wait_in_a_ring(postgres: str) -> None:
+    database = await asyncio.to_thread(fresh, postgres)
+    writers = [Projector(database.sink, NO_FAILPOINTS) for _ in range(4)]
+    jobs = [events.new_job() for _ in range(6)]
+    for turn in range(1, 16):
+        batches = [
+            [events.submitted(job, run=turn) for job in jobs],
+            [events.read(job, turn) for job in reversed(jobs)],
+            [events.indexed(job, turn) for job in jobs],
+            [events.dropped(f"doc-{job}", turn) for job in reversed(jobs[3:])],
+        ]
+        await asyncio.gather(*(writer.write(batch) for writer, batch in zip(writers, batches, strict=True)))
+    for writer in writers:
+        await writer.close()
+    found = await rows(database.admin, "SELECT id FROM jobs WHERE deleted")
+    assert {row["id"] for row in found} == set(jobs[3:])
