@@ -16,8 +16,8 @@ from schemas.work import Task
 
 PAGES, PASSAGES, DIMENSIONS = 64, 5, 384
 _WORDS = (
-    "invoice", "total", "amount", "due", "contract", "party", "section", "clause", "machine", "water", "wheel", "stream",
-    "log", "pump", "pressure", "report", "hall", "valve", "turbine", "permit", "inspection", "date", "page", "supplier",
+    "invoice", "total", "amount", "due", "contract", "party", "section", "clause", "machine", "water", "wheel",
+    "stream", "log", "pump", "pressure", "report", "hall", "valve", "turbine", "permit", "inspection", "date", "page",
 )  # fmt: skip
 _STAMP = EngineStamp(name="bench", model="bench", version="1", digest="0" * 16)
 

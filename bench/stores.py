@@ -57,7 +57,7 @@ class CopyFloor:
 
 
 class WeaviateFloor:
-    """The client's own batches of ready objects into an equal collection, a hundred a call, four calls at once as the sink."""
+    """The client's own batches of ready objects into an equal collection, a hundred a call, four calls at once."""
 
     name = "insert_many"
 
