@@ -30,7 +30,7 @@ from deploy.local.postgres import Postgres, other_user
 from producers.clients import librdkafka
 from schemas.broker import Broker, Mechanism
 
-ADMIN, PLATFORM, TENANTS = "admin", "headrace", ("acme", "beta")
+ADMIN, PLATFORM, TENANTS = "admin", "headrace", ("acme", "beta", "demo")
 _SCRAM = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
 
 

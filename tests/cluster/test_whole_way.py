@@ -4,18 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from confluent_kafka import Consumer
 
 from deploy.local.samples import letters
 from deploy.local.session import Session
+from producers.clients import librdkafka
+from schemas.topics import tenant_results
 from tests.cluster.servers import PLATFORM, Cluster, Database
 from tests.flow.jobs import ended, submit
-from tests.support import environment
+from tests.support import environment, until
 
 pytestmark = pytest.mark.stack
 
@@ -28,6 +32,7 @@ def given(cluster: Cluster, database: Database, tmp_path_factory: pytest.TempPat
         "HEADRACE_BLOBS": tmp_path_factory.mktemp("blobs").as_uri(),
         "HEADRACE_ENGINES": "fake",
         "HEADRACE_DEV": "true",
+        "HEADRACE_TENANT_TOPICS": '{"demo": "User:demo"}',
     }
 
 
@@ -44,7 +49,9 @@ def _headrace(given: dict[str, str], *arguments: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
-def test_a_document_goes_to_search_with_every_url_given_and_nothing_embedded(stack: Session, tmp_path: Path) -> None:
+def test_a_document_goes_to_search_and_to_its_tenants_topic_with_every_url_given_and_nothing_embedded(
+    stack: Session, cluster: Cluster, tmp_path: Path
+) -> None:
     assert not stack.pids().keys() & {"kafka", "postgres"}
     assert not [name for name in ("kafka", "postgres", "blobs") if (stack.folder / name).exists()]
     letters(tmp_path / "two.pdf", 2)
@@ -57,6 +64,22 @@ def test_a_document_goes_to_search_with_every_url_given_and_nothing_embedded(sta
         assert (hits[0]["job"], hits[0]["page"]) == (job, 2)
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["degraded"]) == (200, [])
+    tenant = Consumer(
+        {**librdkafka(cluster.login("demo")), "group.id": "demo.reader", "isolation.level": "read_committed",
+         "auto.offset.reset": "earliest"}
+    )  # fmt: skip
+    tenant.subscribe([tenant_results("demo").name])
+    kinds: list[str | bytes | None] = []
+
+    def told() -> bool:
+        message = tenant.poll(0.5)
+        if message is not None and message.error() is None and message.key() == job.encode():
+            kinds.append(dict(message.headers() or [])["ce_type"])
+        return b"headrace.JobEnded.v1" in kinds
+
+    until(told, 40, "the end of the job on the tenant's own topic, read by the tenant")
+    assert Counter(kinds) == {b"headrace.JobEnded.v1": 1, b"headrace.PageEnded.v1": 2}
+    tenant.close()
 
 
 def test_roles_of_the_platform_check_the_databases_certificate_too(stack: Session) -> None:
