@@ -154,10 +154,22 @@ class WeaviateConnection:
         try:
             async with bounded():
                 await client.connect()
+            _store_once(client)
         except BaseException:
             await client.close()
             raise
         return client
+
+
+def _store_once(client: weaviate.WeaviateAsyncClient) -> None:
+    """Keep the client from sending a batch again by itself: whether an end is in doubt is ours to know."""
+    connection = client._connection  # there is no setting for it
+    store = connection.grpc_batch_objects
+
+    async def once(request: Any, timeout: float, max_retries: float) -> dict[int, str]:  # noqa: ASYNC109 its names
+        return await store(request, timeout, -1)
+
+    connection.grpc_batch_objects = once  # type: ignore[method-assign]
 
 
 @asynccontextmanager

@@ -9,9 +9,14 @@ from pathlib import Path
 from deploy.local import children, ports
 from deploy.local.weaviate import PORTS, VERSION, Weaviate, binary
 
+COMPOSE_GO = binary().with_name("compose-go-v2.9.1")
+"""Docker Compose's own reader of its files."""
+
 
 def missing(tool: str) -> bool:
     """Whether a test that needs `tool` cannot run: a program, `weaviate` (a container will do), `weaviate-server`."""
+    if tool == "compose-go":
+        return not COMPOSE_GO.exists()
     if tool == "weaviate":
         return not (binary().exists() or docker_answers())
     return not binary().exists() if tool == "weaviate-server" else shutil.which(tool) is None
@@ -26,7 +31,7 @@ def docker_answers() -> bool:
     client = docker.from_env(version="1.41", timeout=5)  # a version, else it asks at once and leaves the socket open
     try:
         return bool(client.ping())
-    except DockerException:
+    except (DockerException, OSError):
         return False
     finally:
         client.close()
