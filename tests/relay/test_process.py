@@ -60,7 +60,7 @@ def test_a_tenant_whose_topic_is_missing_stops_the_relay_with_what_to_do(relay: 
 
 
 async def test_metrics_tell_what_was_relayed_and_what_waits(
-    broker: Broker, database: Database, since: dict[int, int], relay: Start, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, database: Database, since: dict[int, int], relay: Start
 ) -> None:
     (port,) = ports.free(1)
     process = relay(HEADRACE_METRICS_PORT=str(port))
