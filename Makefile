@@ -51,6 +51,7 @@ lock:
 
 schemas: setup
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m api.generate
 
 clean:
 	rm -rf .venv .headrace

@@ -1,16 +1,25 @@
-"""JSON Schemas of every record, one file a version: `python -m schemas.generate` writes them to `schemas/json`."""
+"""What is made of the models: `python -m schemas.generate` writes it.
 
+JSON Schemas of every record, one file a version, in `schemas/json`; the table of settings in `docs/operations.md`.
+"""
+
+import ast
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from schemas.control import AttemptsMarked, ControlEntry
 from schemas.documents import PAYLOADS
 from schemas.envelope import Envelope
 from schemas.results import PUBLIC, RelayPosition
+from schemas.settings import Settings
 
 FOLDER = Path(__file__).parent / "json"
+OPERATIONS = FOLDER.parents[1] / "docs/operations.md"
+_TABLE = ("<!-- settings -->\n", "<!-- end of settings -->\n")
 
 
 def generated() -> dict[str, str]:
@@ -24,8 +33,42 @@ def generated() -> dict[str, str]:
     }
 
 
+def operations(text: str) -> str:
+    """The page `text` with the table of settings as `schemas.settings` has it, names, defaults and meanings."""
+    before, _, rest = text.partition(_TABLE[0])
+    _, _, after = rest.partition(_TABLE[1])
+    rows = [f"| `HEADRACE_{name.upper()}` | {_default(name)} | {told} |\n" for name, told in _meanings().items()]
+    table = "".join(["\n| variable | default | what for |\n|---|---|---|\n", *rows, "\n"])
+    return f"{before}{_TABLE[0]}{table}{_TABLE[1]}{after}"
+
+
+def _meanings() -> dict[str, str]:
+    """The sentence under each setting, by its name."""
+    (settings,) = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(settings, ast.ClassDef)
+    found = {}
+    for field, text in zip(settings.body, settings.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            found[ast.unparse(field.target)] = inspect.cleandoc(ast.literal_eval(text.value)).replace("\n", " ")
+    return {name: " ".join(told.split()).replace("|", "\\|") for name, told in found.items()}
+
+
+def _default(name: str) -> str:
+    value: Any = Settings.model_fields[name].get_default(call_default_factory=True)
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, Path):
+        value = str(value).replace(str(Path.home()), "~")
+    return f"`{value}`" if value not in (None, "", {}) else ""
+
+
 def main() -> None:
-    """Write the folder anew."""
+    """Write everything anew."""
+    OPERATIONS.write_text(operations(OPERATIONS.read_text()))
     FOLDER.mkdir(exist_ok=True)
     for stale in FOLDER.glob("*.json"):
         stale.unlink()

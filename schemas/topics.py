@@ -22,7 +22,9 @@ class Topic:
 
     def settings(self) -> dict[str, str]:
         """Kafka's topic configuration."""
-        return {"cleanup.policy": "compact"} if self.compacted else {"retention.ms": str(self.retention_ms)}
+        if self.compacted:  # the newest segment is never compacted: a small one keeps what is read at each start small
+            return {"cleanup.policy": "compact", "segment.bytes": str(16 * 1024 * 1024)}
+        return {"retention.ms": str(self.retention_ms)}
 
 
 JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.prepare", "headrace.projector"))

@@ -13,8 +13,9 @@ from schemas.envelope import Envelope, new_trace
 from schemas.errors import NewerThanUs, NotFound, RecordError
 from schemas.ids import JobIds
 from schemas.jobs import TERMINAL, TRANSITIONS, JobState, allowed
-from schemas.plans import DOCUMENT
+from schemas.plans import DOCUMENT, PLANS, document
 from schemas.records import Outgoing, Partition, Record
+from schemas.settings import Settings
 from schemas.topics import GROUPS, TOPICS
 
 envelopes = st.builds(
@@ -172,5 +173,18 @@ def test_every_topic_has_a_reader_and_every_group_a_topic() -> None:
     assert all(topic.readers for topic in TOPICS)
     assert set(GROUPS) == {
         "headrace.prepare", "headrace.ocr", "headrace.chunk", "headrace.embed", "headrace.index-pgvector",
-        "headrace.projector",
+        "headrace.index-weaviate", "headrace.projector", "headrace.eraser",
     }  # fmt: skip
+
+
+def test_every_set_of_required_indexes_is_a_plan_of_its_own_in_whatever_order_it_is_named() -> None:
+    assert document(("weaviate", "pgvector")) == document(("pgvector", "weaviate"))
+    assert {plan.indexes for plan in PLANS.values()} == {("pgvector",), ("weaviate",), ("pgvector", "weaviate")}
+    assert all(PLANS[plan.hash] is plan for plan in PLANS.values())
+
+
+@pytest.mark.parametrize("wrong", ["", "pgvector,pgvector", "pgvector,elastic"])
+def test_indexes_that_there_are_not_are_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_INDEXES", wrong)
+    with pytest.raises(ValueError, match="each once"):
+        Settings()
