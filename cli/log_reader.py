@@ -43,13 +43,15 @@ class LogReader:
         """Messages as the broker gives them, in order within a partition; without `follow` up to the present end."""
         while follow or self._unread:
             message: Any = self._consumer.poll(_LOOK)
-            error: KafkaError | None = None if message is None else message.error()
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                self._unread.discard(message.partition())
-            elif error is not None and not error.retriable():
-                raise CliError(f"{self._topic} cannot be read: {error.str()}", Exit.UNREACHABLE)
-            elif message is not None and error is None:
+            if message is None:
+                continue
+            error: KafkaError | None = message.error()
+            if error is None:
                 yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._unread.discard(message.partition())
+            elif not error.retriable():
+                raise CliError(f"{self._topic} cannot be read: {error.str()}", Exit.UNREACHABLE)
 
     def _partitions(self) -> set[int]:
         try:

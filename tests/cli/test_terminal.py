@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.cells import cell_len
 
@@ -29,12 +30,14 @@ class One(FakeJobs):
         return JobList(data=[job], has_more=False)
 
 
-def _seen(words: list[str], columns: int, answer: bytes = b"", **environment: str) -> tuple[str, int]:
+def _seen(
+    words: list[str], columns: int, answer: bytes = b"", stdout: int | None = None, **environment: str
+) -> tuple[str, int]:
     """What the command shows on a terminal of so many columns, and its exit code."""
     ours, theirs = pty.openpty()
     env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", **environment}
     command = [sys.executable, "-m", "cli.main", *words]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, close_fds=True)
+    process = subprocess.Popen(command, stdin=theirs, stdout=stdout or theirs, stderr=theirs, env=env)
     os.close(theirs)
     shown, deadline = b"", time.monotonic() + 30
     os.write(ours, answer)
@@ -66,6 +69,23 @@ def test_a_state_has_a_colour_unless_none_is_wanted() -> None:
         words = ["jobs", "list", "--url", url, "--api-key", "demo-key"]
         assert "\x1b[31mfailed" in _seen(words, 100)[0]
         assert "\x1b[31m" not in _seen(words, 100, NO_COLOR="1")[0]
+
+
+def test_a_bar_is_for_the_terminal_and_the_data_for_the_pipe(tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number:02}.txt").write_text("Some words of a letter.\n")
+    world = World()
+    with served(world) as url:
+        words = ["submit", str(folder), "--url", url, "--api-key", "demo-key"]
+        with (tmp_path / "out").open("w") as out:
+            shown, code = _seen(words, 80, stdout=out.fileno())
+        assert (code, "/20 files" in shown) == (0, True)
+        names = [line.split("\t")[1] for line in (tmp_path / "out").read_text().splitlines()]
+        assert names == [f"{number:02}.txt" for number in range(20)]
+        shown, code = _seen(words, 80)
+    assert (code, shown.count("job_")) == (0, 20)
 
 
 def test_a_deletion_is_asked_for() -> None:
