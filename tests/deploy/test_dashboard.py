@@ -50,18 +50,20 @@ def test_every_panel_says_what_it_shows_in_which_unit_and_asks_the_chosen_source
 def test_every_variable_that_is_used_is_declared() -> None:
     used = set(re.findall(r"\$\{?([a-z]+)\}?", str(DASHBOARD["panels"]) + str(DASHBOARD["templating"])))
     assert used <= VARIABLES.keys()
-    assert "$" not in "".join(expression for _, expression in queries())
+    assert "$" not in "".join(query.expression for query in queries())
 
 
 def test_the_dashboard_shows_every_metric_that_there_is() -> None:
-    text = " ".join(expression for _, expression in queries())
+    text = " ".join(query.expression for query in queries())
     missing = [name for name in get_args(Metric) if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", text)]
     assert missing == []
 
 
 def test_only_metrics_that_there_are_are_asked_for() -> None:
     rules = [filled(str(rule["expr"])) for rule in RULES]
-    named = set(re.findall(r"\b(?:headrace|process)_\w+", " ".join([*rules, *(text for _, text in queries())])))
+    named = set(
+        re.findall(r"\b(?:headrace|process)_\w+", " ".join([*rules, *(query.expression for query in queries())]))
+    )
     known = {name + suffix for name in get_args(Metric) for suffix in ("", "_bucket", "_sum", "_count")}
     assert named <= known | PROCESS
 
