@@ -36,8 +36,6 @@ def bar(unit: str, total: int, *, quiet: bool = False) -> Progress:
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
-        redirect_stdout=False,  # what is printed meanwhile is printed `aside`, wherever it goes
-        redirect_stderr=False,
         disable=quiet or not sys.stderr.isatty(),
     )
     progress.add_task("", total=total, detail="")

@@ -86,6 +86,7 @@ def test_a_bar_is_for_the_terminal_and_the_data_for_the_pipe(tmp_path: Path) -> 
         assert names == [f"{number:02}.txt" for number in range(20)]
         shown, code = _seen(words, 80)
     assert (code, shown.count("job_")) == (0, 20)
+    assert not re.search("[^\n\r]job_", _ANSI.sub("", shown.replace("\x1b[2K", "\r")))
 
 
 def test_a_deletion_is_asked_for() -> None:
