@@ -21,9 +21,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
-from producers.credentials import tls
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
+from producers.credentials import tls
 from schemas.broker import Broker
 from schemas.records import Partition, Record
 

@@ -12,9 +12,9 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from producers.credentials import aiokafka
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
+from producers.credentials import aiokafka
 from schemas.records import Partition, Record
 
 log = logging.getLogger(__name__)
