@@ -1,6 +1,8 @@
 """What tests want beyond Python: whether it is here, and a Weaviate by whichever way there is."""
 
+import gc
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,16 +27,23 @@ def missing(tool: str) -> bool:
 @cache
 def docker_answers() -> bool:
     """Whether containers can be started here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # where nothing listens, Docker's client leaves its socket open
+        answered = _ping()
+        gc.collect()
+    return answered
+
+
+def _ping() -> bool:
     import docker
     from docker.errors import DockerException
 
-    client = docker.from_env(version="1.41", timeout=5)  # a version, else it asks at once and leaves the socket open
     try:
-        return bool(client.ping())
+        return bool(docker.from_env(timeout=5).ping())
     except (DockerException, OSError):
         return False
-    finally:
-        client.close()
 
 
 @contextmanager

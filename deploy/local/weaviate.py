@@ -21,18 +21,27 @@ def binary() -> Path:
 class Weaviate:
     """A server whose files lie in `folder`, on 127.0.0.1, anonymous unless `key` is given; a `Server`.
 
-    `ports` are for `PORTS`, in their order.
+    `ports` are for `PORTS`, in their order; `settings` are variables beyond ours.
     """
 
     name = "weaviate"
     stop_signal = signal.SIGTERM
     death_signal = signal.SIGKILL
 
-    def __init__(self, folder: Path, ports: Sequence[int], *, key: str = "", log: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ports: Sequence[int],
+        *,
+        key: str = "",
+        log: Path | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.log = log or folder / "weaviate.log"
         self._ports = dict(zip(PORTS, ports, strict=True))
         self._key = key
+        self._settings = settings or {}
 
     @property
     def url(self) -> str:
@@ -84,4 +93,5 @@ class Weaviate:
             "RAFT_PORT": str(self._ports["raft"]),
             "RAFT_INTERNAL_RPC_PORT": str(self._ports["raft_rpc"]),
             "RAFT_BOOTSTRAP_EXPECT": "1",
+            **self._settings,
         }

@@ -75,6 +75,7 @@ async def test_a_server_that_hangs_is_down_within_seconds_and_later_takes_the_sa
     await rig.index.open()
     await rig.index.write([plain(owner, "before", 1, 1)])
     assert len(await rig.held(owner)) == 1
+    await rig.close()  # to begin with, PostgreSQL waits for an answer on an open connection for 40 s
     batch = [plain(owner, "doc", page, 2) for page in range(1, 5)]
     owned.signal(signal.SIGSTOP)
     try:
@@ -82,7 +83,7 @@ async def test_a_server_that_hangs_is_down_within_seconds_and_later_takes_the_sa
             began = time.monotonic()
             with pytest.raises(DependencyDown):
                 await attempt
-            assert time.monotonic() - began < 50
+            assert time.monotonic() - began < 15
     finally:
         owned.signal(signal.SIGCONT)
     await written(rig.index, batch)
