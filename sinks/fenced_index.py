@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from schemas.failpoints import Failpoints
 from schemas.records import Outgoing, Partition
 from schemas.work import Task
+from sinks.index_fence import admission
 from sinks.index_pages import Drop, Page, confirmations, drops_of, pages_of
 from sinks.postgres.engine import answers
-from sinks.postgres.fence import admission
 
 
 class FencedIndex(ABC):
