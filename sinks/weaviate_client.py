@@ -24,6 +24,7 @@ CALL_SECONDS = 10.0
 
 # The client logs the objects that a server refused, and so the caller's documents.
 logging.getLogger("weaviate-client").setLevel(logging.CRITICAL)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
 
 # gRPC waits ever longer, up to two minutes, before it looks again whether a server is back.
 _CHANNEL = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1000)]
