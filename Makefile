@@ -44,14 +44,20 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Written by a maintainer after a change of dependencies; needs uv.
+# Written by a maintainer after a change of dependencies; needs uv. The image has locks of its own, parts of the first.
+COMPILE := uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 lock:
-	uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --extra local --extra eval --extra weaviate --group dev --group build \
-	  --python-version 3.11 pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra local --extra eval --extra weaviate --group dev --group build \
+	  pyproject.toml --output-file requirements.lock
+	$(COMPILE) --no-annotate --extra weaviate --constraint requirements.lock \
+	  pyproject.toml --output-file deploy/images/runtime.lock
+	printf 'hatchling\nonnx\nsafetensors\n' | $(COMPILE) --no-annotate --constraint requirements.lock \
+	  - --output-file deploy/images/build.lock
 
 schemas: setup
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m api.generate
+	$(BIN)/python -m cli.reference
 
 clean:
 	rm -rf .venv .headrace

