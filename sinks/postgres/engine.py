@@ -16,6 +16,9 @@ RETRY_AFTER = 5.0
 DRIVER = "postgresql+asyncpg://"
 _THE_ROWS_FAULT = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 _LOGIN_REFUSED = "28"
+# asyncpg calls its own confusion an internal error: a connection that is cut between two of its steps.
+FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises where a server refuses, or says nothing, or a connection breaks."""
 _SERVER_SETTINGS = {
     "application_name": "headrace",
     "statement_timeout": "30s",
@@ -57,7 +60,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with engine.begin() as connection:
             yield connection
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (SQLAlchemyError, *FAULTS) as error:
         raise _translated(error) from error
 
 

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from sinks.postgres.engine import FAULTS
+
 log = logging.getLogger(__name__)
 _CHANNEL = "headrace_jobs"
 _PAUSE = 0.5  # seconds between attempts to connect
 _PROBE = 5.0  # seconds: a connection that a firewall forgot says nothing, for ever
-_FAULTS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class JobListener:
@@ -61,7 +62,7 @@ class JobListener:
         while True:
             try:
                 await self._hear()
-            except _FAULTS as error:
+            except FAULTS as error:
                 log.warning("no notifications of jobs for now (%s)", type(error).__name__)
             await asyncio.sleep(_PAUSE)
 

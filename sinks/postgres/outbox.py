@@ -11,11 +11,10 @@ from schemas.errors import DependencyDown
 from schemas.ports import OutboxRow, Place
 from schemas.records import Outgoing
 from schemas.results import RelayPosition
-from sinks.postgres.engine import down
+from sinks.postgres.engine import FAULTS, down
 
 log = logging.getLogger(__name__)
 _CHANNEL = "headrace_outbox"
-_FAULTS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('headrace.relay'), 0)"
 
@@ -79,7 +78,7 @@ class PostgresOutbox:
         self._connection.add_termination_listener(lambda _: news())
         try:
             await self._connection.add_listener(_CHANNEL, lambda *_: news())
-        except _FAULTS as error:
+        except FAULTS as error:
             raise down(error) from error
         self._incarnation = (await self._ask("SELECT id::text FROM incarnation"))[0][0]
         return self._incarnation
@@ -116,7 +115,7 @@ class PostgresOutbox:
             raise DependencyDown("not connected to PostgreSQL")
         try:
             done = await self._connection.execute(_PRUNE, str(through.xid), through.seq, _PRUNE_ROWS, self._keep)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise down(error) from error
         return str(done) == f"DELETE {_PRUNE_ROWS}"
 
@@ -139,7 +138,7 @@ class PostgresOutbox:
         }
         try:
             return await asyncpg.connect(self._url, timeout=5, command_timeout=self._lease, server_settings=settings)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise down(error) from error
 
     async def _ask(self, query: str, *values: object) -> list[Any]:
@@ -147,7 +146,7 @@ class PostgresOutbox:
             raise DependencyDown("not connected to PostgreSQL")
         try:
             return list(await self._connection.fetch(query, *values))
-        except _FAULTS as error:
+        except FAULTS as error:
             raise down(error) from error
 
 
