@@ -137,7 +137,7 @@ class Stack:
             told["HEADRACE_API_KEYS"] = json.dumps(self._secrets.hashed_api_keys())
         else:
             told["HEADRACE_METRICS_PORT"] = str(self._ports[name])
-        if group in ("api", "sink"):
+        if group in ("api", "sink") and name != "eraser-1":  # it knows of nothing but bytes
             told["HEADRACE_POSTGRES"] = self._role_url(f"headrace_{group}")
         return inherited | told
 

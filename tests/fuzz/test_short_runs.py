@@ -21,7 +21,8 @@ def test_the_promise_holds_for_a_second(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_same_seed_makes_the_same_inputs(name: str) -> None:
     target = importlib.import_module(f"tests.fuzz.{name}")
-    one, other = ([target.mutated(seed, random.Random(5)) for seed in target.inputs()] for _ in range(2))
+    seeds = target.inputs()
+    one, other = ([target.mutated(seed, random.Random(5)) for seed in seeds] for _ in range(2))
     assert len(one) > 5
     assert one == other
 

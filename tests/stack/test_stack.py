@@ -12,7 +12,7 @@ import psutil
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import GROUPS
+from schemas.topics import GROUPS, OPTIONAL_GROUPS
 from tests.stack.running import Running, alive, headrace, running, until
 
 pytestmark = pytest.mark.stack
@@ -42,9 +42,12 @@ def _slots(stack: Running) -> dict[str, dict[str, Any]]:
 
 def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack: Running) -> None:
     slots = _slots(stack)
-    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 11
+    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 13
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{slots['kafka']['port']}"})
-    described = {name: future.result(10) for name, future in admin.describe_consumer_groups(list(GROUPS)).items()}
+    described = {
+        name: future.result(10)
+        for name, future in admin.describe_consumer_groups(sorted(GROUPS.keys() - OPTIONAL_GROUPS)).items()
+    }
     members = {name: sorted(member.group_instance_id for member in group.members) for name, group in described.items()}
     assert members == {
         "headrace.prepare": ["prepare-1"],
@@ -53,6 +56,7 @@ def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack:
         "headrace.embed": ["embed-1"],
         "headrace.projector": ["projector-1"],
         "headrace.index-pgvector": ["index-pgvector-1"],
+        "headrace.eraser": ["eraser-1"],
     }
 
 
@@ -69,7 +73,7 @@ def test_secrets_reach_only_the_processes_that_use_them(stack: Running) -> None:
     told = {name: psutil.Process(slot["pid"]).environ() for name, slot in _slots(stack).items()}
     assert {name for name in told if "HEADRACE_API_KEYS" in told[name]} == {"api-1", "api-2"}
     assert {name for name in told if "HEADRACE_POSTGRES" in told[name]} == {
-        "api-1", "api-2", "projector-1", "index-pgvector-1",
+        "api-1", "api-2", "projector-1", "index-pgvector-1", "relay-1",
     }  # fmt: skip
     assert not any("HEADRACE_POSTGRES_ADMIN" in environment for environment in told.values())
 

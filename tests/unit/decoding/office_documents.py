@@ -21,7 +21,7 @@ def archive(parts: Mapping[str, bytes | str], method: int = zipfile.ZIP_DEFLATED
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as made:
         for name, content in parts.items():
-            made.writestr(name, content)
+            made.writestr(zipfile.ZipInfo(name), content, method)  # without the present time
     return file.getvalue()
 
 
