@@ -17,7 +17,7 @@ from tests.faults.vector_server import VectorServer
 from tests.faults.watch import SERVERS, SUPERVISED, Killer, Submitter
 from tests.support import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.alone]
 SEED = int(os.environ.get("HEADRACE_FAULT_SEED") or 5)
 SERVED = ("kafka", "postgres", "weaviate")
 EVERY_ROLE = (
