@@ -12,6 +12,7 @@ from sinks.postgres.engine import answers, connect
 from sinks.postgres.migrate import migrate
 from tests.cluster.servers import Database
 
+pytestmark = pytest.mark.needs("pg0")
 PASSWORDS = {"headrace_api": "api", "headrace_sink": "sink"}
 
 

@@ -21,7 +21,7 @@ from tests.cluster.servers import PLATFORM, Cluster, Database
 from tests.flow.jobs import ended, submit
 from tests.support import environment, until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.needs("pg0")]
 
 
 @pytest.fixture(scope="module")
