@@ -1,5 +1,6 @@
 """The API behind a real server: memory while a large upload streams in, and answers that arrive in spite of one."""
 
+import asyncio
 import hashlib
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
+
+from api import main
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 64 * 1024 * 1024
@@ -105,3 +108,21 @@ def request_head(length: int) -> bytes:
         "",
     )
     return "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+async def test_an_answer_does_not_wait_for_an_acknowledgement(inherited: bool) -> None:
+    """Nagle's algorithm held an answer's body back for 40 ms where asyncio did not know the socket for TCP."""
+    mine = main._listen("127.0.0.1", 0)
+    with mine, socket.create_server(("127.0.0.1", 0)) as other:
+        listener = socket.socket(fileno=other.detach()) if inherited else mine
+        accepted = asyncio.get_running_loop().create_future()
+        server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), sock=listener)
+        _, caller = await asyncio.open_connection(*listener.getsockname())
+        writer = await accepted
+        assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for end in (writer, caller):
+            end.close()
+            await end.wait_closed()
+        server.close()
+        await server.wait_closed()
