@@ -10,7 +10,7 @@ demo: setup
 
 # Side by side, as most tests wait; then those that promise times and kill what they run on.
 test: setup
-	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 check: setup

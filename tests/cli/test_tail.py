@@ -133,7 +133,7 @@ def test_a_topic_that_is_not_declared_is_a_usage_error_naming_those_that_are(log
 
 
 def test_a_topic_that_is_not_there_yet_says_what_to_do(log: Broker) -> None:
-    error = failure(run("tail", "headrace.results.acme", "--no-follow", **environment(log)))
+    error = failure(run("tail", "headrace.results.nobody", "--no-follow", **environment(log)))
     assert (error.code, "topics apply" in error.hint) == (Exit.NOT_FOUND, True)
 
 
