@@ -9,18 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from schemas.failpoints import Failpoints
 from schemas.records import Outgoing, Partition
 from schemas.work import Task
-from sinks.index_fence import admission
-from sinks.index_pages import Drop, Page, confirmations, drops_of, pages_of
+from sinks.index_fence import Admission, admission, announced
+from sinks.index_pages import confirmations, drops_of, pages_of
 from sinks.postgres.engine import answers
 
 
 class FencedIndex(ABC):
     """A `Sink` over `headrace.vectors` and `headrace.documents`, as role `headrace_sink`.
 
-    `index` names it in plans and in its events.
+    `index` names it in plans and in its events; `transactional` says whether it is written in the fence's own
+    transaction, so that nothing is ever half-written.
     """
 
     index: ClassVar[str]
+    transactional: ClassVar[bool]
     name: str
 
     def __init__(self, engine: AsyncEngine, failpoints: Failpoints) -> None:
@@ -40,9 +42,10 @@ class FencedIndex(ABC):
         the index itself does not answer.
         """
         pages, drops = pages_of(tasks), drops_of(tasks)
-        async with admission(self._engine, self.index, pages, drops) as (connection, admitted):
-            await self._delete(connection, admitted.drops)
-            await self._replace(connection, admitted.pages)
+        noted = frozenset() if self.transactional else await announced(self._engine, self.index, pages)
+        async with admission(self._engine, self.index, pages, drops, noted) as (connection, admitted):
+            await self._delete(connection, admitted)
+            await self._replace(connection, admitted)
             self._failpoints.reach("sink", str(tasks[0].record))
         return confirmations(tasks, self.index)
 
@@ -55,9 +58,9 @@ class FencedIndex(ABC):
         await self._engine.dispose()
 
     @abstractmethod
-    async def _delete(self, connection: AsyncConnection, drops: Sequence[Drop]) -> None:
-        """Forget the passages of each document up to its revision."""
+    async def _delete(self, connection: AsyncConnection, admitted: Admission) -> None:
+        """Forget the passages of each dropped document up to its revision, and those of the refused pages."""
 
     @abstractmethod
-    async def _replace(self, connection: AsyncConnection, pages: Sequence[Page]) -> None:
+    async def _replace(self, connection: AsyncConnection, admitted: Admission) -> None:
         """Leave in the pages' places their passages, and nothing else."""

@@ -1,13 +1,12 @@
 """The pgvector index: passages with their vectors, each under its deterministic id."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.failpoints import Failpoints
 from sinks.fenced_index import FencedIndex
-from sinks.index_pages import Drop, Page, worded
+from sinks.index_fence import Admission
+from sinks.index_pages import Page, worded
 from sinks.postgres.rows import bulk, packed
 from sinks.postgres.vectors import connect_vectors, wire
 
@@ -50,16 +49,20 @@ class PgvectorIndex(FencedIndex):
     """The table `chunks`, written in the fence's own transaction."""
 
     index = "pgvector"
+    transactional = True
     name = "index-pgvector"
 
     def __init__(self, url: str, failpoints: Failpoints) -> None:
         super().__init__(connect_vectors(url), failpoints)
 
-    async def _delete(self, connection: AsyncConnection, drops: Sequence[Drop]) -> None:
-        gone = [{"tenant": drop.tenant, "document_id": drop.document, "through": drop.through} for drop in drops]
+    async def _delete(self, connection: AsyncConnection, admitted: Admission) -> None:
+        gone = [
+            {"tenant": drop.tenant, "document_id": drop.document, "through": drop.through} for drop in admitted.drops
+        ]
         await bulk(connection, _DROP, gone)
 
-    async def _replace(self, connection: AsyncConnection, pages: Sequence[Page]) -> None:
+    async def _replace(self, connection: AsyncConnection, admitted: Admission) -> None:
+        pages = admitted.pages
         held = [_row(page) | {"ids": [str(passage.id) for passage in page.passages]} for page in pages]
         await bulk(connection, _REPLACE, held)
         passages = [(page, passage) for page in pages for passage in page.passages]

@@ -3,22 +3,29 @@
 import asyncio
 import logging
 import re
+import secrets
+import uuid
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 from weaviate.collections import CollectionAsync
 from weaviate.collections.classes.filters import FilterReturn
-from weaviate.exceptions import WeaviateDeleteManyError, WeaviateInsertManyAllFailedError
+from weaviate.exceptions import (
+    UnexpectedStatusCodeError,
+    WeaviateDeleteManyError,
+    WeaviateInsertManyAllFailedError,
+)
 
 from schemas.errors import DependencyDown, RecordError
 from schemas.failpoints import Failpoints
 from schemas.settings import Settings
 from sinks.fenced_index import FencedIndex
-from sinks.index_pages import Drop, Page, Passage
+from sinks.index_fence import Admission
+from sinks.index_pages import Page, Passage
 from sinks.postgres.engine import connect
 from sinks.weaviate_client import RETRY_AFTER, WeaviateConnection, absent, bounded
 
@@ -37,10 +44,11 @@ Collection = CollectionAsync[Any, Any]
 class WeaviateIndex(FencedIndex):
     """The collection `HeadracePassage`, written while the fence's transaction is open.
 
-    What a crash leaves written but not committed is written again under the same ids.
+    What a crash leaves half-written is written anew under the same ids.
     """
 
     index = "weaviate"
+    transactional = False
     name = "index-weaviate"
 
     def __init__(self, settings: Settings, failpoints: Failpoints) -> None:
@@ -58,30 +66,36 @@ class WeaviateIndex(FencedIndex):
         await self._weaviate.close()
         await super().close()
 
-    async def _delete(self, connection: AsyncConnection, drops: Sequence[Drop]) -> None:
-        passages = await self._weaviate.passages()
+    async def _delete(self, connection: AsyncConnection, admitted: Admission) -> None:
+        passages, gate = await self._weaviate.passages(), asyncio.Semaphore(_CALLS)
         await _all(
             _forget(
                 passages.with_tenant(drop.tenant),
                 Filter.by_property("document_id").equal(drop.document)
                 & Filter.by_property("revision").less_or_equal(drop.through),
             )
-            for drop in drops
+            for drop in admitted.drops
+        )
+        # What a server that died had half stored may be known by its id alone, and found by no filter.
+        await _all(
+            _erase(gate, passages.with_tenant(page.tenant), passage.id)
+            for page in admitted.refused
+            for passage in page.passages
         )
 
-    async def _replace(self, connection: AsyncConnection, pages: Sequence[Page]) -> None:
-        passages = await self._weaviate.passages()
+    async def _replace(self, connection: AsyncConnection, admitted: Admission) -> None:
+        passages, gate = await self._weaviate.passages(), asyncio.Semaphore(_CALLS)
         tenants: dict[str, list[Page]] = defaultdict(list)
-        for page in pages:
+        for page in admitted.pages:
             tenants[page.tenant].append(page)
-        # What lies in the pages' places goes first, also where it is the same: an object that was stored while the
-        # server died may be missing in its graph of vectors, and storing it again unchanged would not mend that.
-        await _all(_forget(passages.with_tenant(tenant), _places(own)) for tenant, own in tenants.items())
         objects = {
-            tenant: [_object(page, passage) for page in own for passage in page.passages]
+            tenant: [
+                _anew(item) if page.place in admitted.suspects else item
+                for page in own
+                for item in (_object(page, passage) for passage in page.passages)
+            ]
             for tenant, own in tenants.items()
         }
-        gate = asyncio.Semaphore(_CALLS)
         await _all(
             _insert(gate, passages.with_tenant(tenant), own[start : start + _CALL])
             for tenant, own in objects.items()
@@ -90,6 +104,7 @@ class WeaviateIndex(FencedIndex):
         # Weaviate (1.35) writes the graph's log out at the end of a call's storing, but before it has put the call's
         # vectors into the graph: what a call leaves in memory reaches the file with the next call.
         await _all(_insert(gate, passages.with_tenant(tenant), own[-1:]) for tenant, own in objects.items() if own)
+        await _all(_forget(passages.with_tenant(tenant), _others(own)) for tenant, own in tenants.items())
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -118,7 +133,7 @@ async def _insert(gate: asyncio.Semaphore, passages: Collection, objects: Sequen
             if pause is None:
                 raise DependencyDown(f"Weaviate refused {len(refused)} passages three times", retry_after=RETRY_AFTER)
             log.warning("Weaviate refused %d of %d passages; sending those again", len(refused), len(objects))
-            objects = [item for item, _ in refused]
+            objects = [_anew(item) for item, _ in refused]
             await asyncio.sleep(pause)
 
 
@@ -148,8 +163,34 @@ async def _forget(passages: Collection, where: FilterReturn) -> None:
             return
 
 
-def _places(pages: Sequence[Page]) -> FilterReturn:
-    return Filter.by_property("place").contains_any([page.place for page in pages])
+async def _erase(gate: asyncio.Semaphore, passages: Collection, name: uuid.UUID) -> None:
+    async with gate, bounded():
+        try:
+            await passages.data.delete_by_id(name)
+        except UnexpectedStatusCodeError as error:
+            if not absent(error):
+                raise
+
+
+def _others(pages: Sequence[Page]) -> FilterReturn:
+    """What lies in the places of these pages and is none of their passages.
+
+    Never more: a call whose end we did not learn may come after the next attempt has stored the passages again.
+    """
+    places = Filter.by_property("place").contains_any([page.place for page in pages])
+    ids = [passage.id for page in pages for passage in page.passages]
+    return places & Filter.by_id().contains_none(ids) if ids else places
+
+
+def _anew(item: Object) -> Object:
+    """The same passage with a vector of the same direction, but of another length.
+
+    Weaviate does not index an object again whose vector it already has; where it was killed while it stored the
+    object, that would leave it half indexed for good.
+    """
+    factor = 1 + (1 + secrets.randbelow(2**20)) / 2**24
+    vector = [factor * number for number in cast(list[float], item.vector)]
+    return DataObject(properties=item.properties, uuid=item.uuid, vector=vector)
 
 
 def _object(page: Page, passage: Passage) -> Object:

@@ -63,7 +63,9 @@ async def test_repeats_in_and_across_batches_leave_each_passage_once(rig: Rig) -
     task = plain(owner, "doc", 1, 2)
     first = await rig.index.write([task, task])
     again = await rig.index.write([task])
-    assert [hit.chunk for hit in await rig.held(owner)] == [0, 1]
+    held = await rig.held(owner)
+    assert [hit.chunk for hit in held] == [0, 1]
+    assert [hit.score for hit in held] == pytest.approx([cosine(0.1), cosine(0.11)], abs=1e-6)
     ids = {Envelope.from_headers(event.headers).id for event in (*first, *again)}
     assert (len(first), len(ids)) == (2, 1), "the event of a repeat has the id of the first"
 

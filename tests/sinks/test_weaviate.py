@@ -21,7 +21,7 @@ from sinks.weaviate_client import WeaviateConnection
 from sinks.weaviate_index import WeaviateIndex
 from sinks.weaviate_search import WeaviateSearch
 from tests.contract.passages import AHEAD, dropped, plain, tenant
-from tests.sinks.databases import NO_FAILPOINTS, Database, rows
+from tests.sinks.databases import NO_FAILPOINTS, Database
 from tests.sinks.refusals import Judge, Refusals, refusing
 
 pytestmark = pytest.mark.needs("weaviate")
@@ -82,16 +82,13 @@ async def test_of_a_batch_only_what_was_refused_is_sent_again(judged: Judged) ->
     assert sorted(hit.chunk for hit in hits) == list(range(8))
 
 
-async def test_what_is_refused_again_and_again_holds_the_batch_uncommitted_until_it_is_taken(
-    database: Database, judged: Judged
-) -> None:
+async def test_what_is_refused_again_and_again_holds_the_batch_until_it_is_taken(judged: Judged) -> None:
     owner = tenant()
-    batch = [plain(owner, "doc", 1, 3, job=f"job_{owner}")]
+    batch = [plain(owner, "doc", 1, 3)]
     async with judged(always) as (index, search, refusals):
         with pytest.raises(DependencyDown):
             await index.write(batch)
         assert refusals.calls == [[0, 1, 2], [1], [1]]
-        assert await rows(database.admin, "SELECT 1 FROM indexed_pages WHERE job = $1", f"job_{owner}") == []
         refusals.judge = accept
         await index.write(batch)
         assert len(await search.search(owner, Query("", AHEAD))) == 3
