@@ -88,7 +88,8 @@ async def _compared(sink: Sink, floor: Any, say: Callable[[str], None]) -> dict[
     async def bare() -> float:
         return await _timed([floor.made(batches.tasks(next(numbers))) for _ in range(BATCHES)], floor.write)
 
-    await ours(), await bare()
+    await ours()
+    await bare()
     before, span = _cpu(), Span()
     rounds = []
     for number in range(ROUNDS):

@@ -7,14 +7,14 @@ from api.errors import FieldProblem, InvalidRequest, declare
 from api.parts import PartsOf
 from api.queries import QueryEmbedder
 from api.uploads import printable
-from schemas.errors import BadRequest, DependencyDown, TooLarge, Unauthorized
+from schemas.errors import BadRequest, DependencyDown, Overloaded, TooLarge, Unauthorized
 from schemas.jobs import SearchRequest, SearchResponse
 from schemas.ports import Query
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
 
 
-@router.post("", responses=declare(BadRequest, Unauthorized, TooLarge, InvalidRequest, DependencyDown))
+@router.post("", responses=declare(BadRequest, Unauthorized, TooLarge, InvalidRequest, Overloaded, DependencyDown))
 async def search(request: Request, wanted: SearchRequest, tenant: Tenant, parts: PartsOf) -> SearchResponse:
     """The passages that fit `query` best, best first, each with its document, page and box."""
     try:

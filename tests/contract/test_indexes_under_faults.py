@@ -35,21 +35,23 @@ async def test_a_server_killed_in_the_middle_of_batches_leaves_nothing_lost_or_d
     owner, rig = tenant(), owned.rig
     await rig.index.open()
     ends: list[int] = []
+    seconds: list[float] = []
     enough = asyncio.Event()
 
     async def writer() -> None:
         while not enough.is_set():
-            batch = [plain(owner, f"doc{len(ends)}", page, 4) for page in range(1, 17)]
+            batch, began = [plain(owner, f"doc{len(ends)}", page, 4) for page in range(1, 17)], time.monotonic()
             ends.append(await written(rig.index, batch))
+            seconds.append(time.monotonic() - began)
 
     work = asyncio.create_task(writer())
-    for _ in range(8):
+    for _ in range(24):
         goal = len(ends) + 3
         while len(ends) < goal:
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.001)
         if sum(map(bool, ends)) == 2:
             break
-        await asyncio.sleep(0.02)  # into the next batch
+        await asyncio.sleep(min(seconds) / 2)  # into the next batch
         owned.kill()
         owned.start()
     enough.set()

@@ -82,7 +82,7 @@ def test_the_example_prints_what_ended(broker: Broker, job: str, tmp_path: Path)
 @pytest.mark.needs("kcat")
 def test_the_line_for_kcat_prints_readable_results(broker: Broker, job: str) -> None:
     env = {**os.environ, "HEADRACE_KAFKA": broker.bootstrap}
-    printed = subprocess.run(["sh", "-c", KCAT], env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+    printed = subprocess.run(["sh", "-c", KCAT], env=env, capture_output=True, check=True, timeout=60).stdout
     own = [line for line in printed.splitlines() if line.startswith(f"{job} ")]
     assert len(own) == 3
     assert own[0].startswith(f'{job} {{"state":"succeeded"')
