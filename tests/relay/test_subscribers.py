@@ -83,7 +83,7 @@ def test_the_example_prints_what_ended(broker: Broker, job: str, tmp_path: Path)
 def test_the_line_for_kcat_prints_readable_results(broker: Broker, job: str) -> None:
     env = {**os.environ, "HEADRACE_KAFKA": broker.bootstrap}
     printed = subprocess.run(["sh", "-c", KCAT], env=env, capture_output=True, check=True, timeout=60).stdout
-    own = [line for line in printed.splitlines() if line.startswith(f"{job} ")]
+    own = [line for line in printed.decode(errors="replace").splitlines() if line.startswith(f"{job} ")]
     assert len(own) == 3
     assert own[0].startswith(f'{job} {{"state":"succeeded"')
     assert "Zażółć" in own[0]
