@@ -7,21 +7,28 @@ from pydantic.json_schema import models_json_schema
 
 from schemas import topics
 from schemas.codec import KINDS
-from schemas.control import AttemptsMarked, ControlEntry
+from schemas.control import AttemptsMarked, ControlEntry, LoadReport, StepOrder
 from schemas.documents import Claim
 from schemas.envelope import ATTRIBUTES, Envelope
+from schemas.plans import Plan
 from schemas.results import RelayPosition
 from schemas.topics import DEAD_LETTERS, RESULTS, TOPICS, Topic
 
 _TENANTS = topics.tenant_results("{tenant}")
-_PLAIN: dict[str, type[BaseModel]] = {model.__name__: model for model in (ControlEntry, AttemptsMarked, RelayPosition)}
+_PLAIN: dict[str, type[BaseModel]] = {
+    model.__name__: model for model in (ControlEntry, StepOrder, Plan, LoadReport, AttemptsMarked, RelayPosition)
+}
 _DEAD = "DeadLetter"
 _WRITERS = {
-    "headrace.jobs": ("api",), "headrace.ocr": ("prepare",), "headrace.chunk": ("prepare", "ocr"),
-    "headrace.embed": ("chunk",), "headrace.vectors": ("embed",),
+    "headrace.jobs": ("api",), "headrace.prepare": ("dispatcher",), "headrace.prepare-interactive": ("dispatcher",),
+    "headrace.ocr": ("prepare", "dispatcher"), "headrace.ocr-interactive": ("prepare", "dispatcher"),
+    "headrace.redrives": ("api",), "headrace.delayed": ("worker",), "headrace.load": ("dispatcher",),
+    "headrace.chunk": ("prepare", "ocr", "dispatcher"), "headrace.embed": ("chunk", "dispatcher"),
+    "headrace.vectors": ("embed", "dispatcher"),
     "headrace.events": ("api", "prepare", "ocr", "chunk", "embed", "index-pgvector", "index-weaviate"),
     "headrace.documents": ("api", "relay"), "headrace.results": ("relay",), "headrace.relay": ("relay",),
-    "headrace.control": ("api", "relay"), "headrace.attempts": ("worker",), "headrace.dead-letters": ("worker",),
+    "headrace.control": ("api", "relay", "worker"), "headrace.attempts": ("worker",),
+    "headrace.dead-letters": ("worker",),
     _TENANTS.name: ("relay",),
 }  # fmt: skip
 _REPLIES = {"headrace.jobs": ("PageEnded", "JobEnded"), "headrace.documents": ("DocumentDeleted",)}

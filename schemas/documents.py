@@ -5,7 +5,8 @@ always stand beside them. A document that is text to begin with (office files, H
 a page is a section of it, and boxes, width and height are None.
 """
 
-from typing import Annotated, ClassVar, Literal
+import uuid
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,6 +63,19 @@ class JobSubmitted(Payload):
     source: Claim
     filename: str = Field(default="", max_length=255)
     pipeline: str = "document"
+
+
+class SliceReleased(Payload):
+    """Pages `first` to `last` of a submitted document may be worked on now; `last` may lie beyond its end.
+
+    The slice that begins with page 1 also counts the document's pages.
+    """
+
+    source: Claim
+    filename: str = Field(default="", max_length=255)
+    pipeline: str = "document"
+    first: int = Field(default=1, ge=1)
+    last: int = Field(ge=1)
 
 
 class DocumentPrepared(Payload):
@@ -227,6 +241,36 @@ class DocumentDropped(Payload):
     reason: Literal["deleted", "replaced"]
 
 
+class Edits(BaseModel):
+    """What is to be different when dead letters are tried again.
+
+    `settings`: by step, settings that replace those of its plan; `payload`: the whole payload, for one letter alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: dict[str, dict[str, Any]] = {}
+    payload: dict[str, Any] | None = None
+
+
+class RedriveRequested(Payload):
+    """Dead letters are to be worked on again, each as its part's next run. `by`: whose key or hand it was."""
+
+    letters: tuple[uuid.UUID, ...] = Field(min_length=1, max_length=1000)
+    edits: Edits = Edits()
+    by: str = Field(default="", max_length=255)
+
+
+class ResumeRequested(Payload):
+    """The pages of a job that did not succeed are to be worked on again from `step` on, each as its next run.
+
+    What earlier steps made of them is stored and used again.
+    """
+
+    step: Literal["ocr", "chunk"]
+    by: str = Field(default="", max_length=255)
+
+
 class JobErased(Payload):
     """The bytes of a job of a deleted document are to be erased: its upload, and all below its folder."""
 
@@ -236,7 +280,8 @@ class JobErased(Payload):
 PAYLOADS: dict[str, type[Payload]] = {
     payload.__name__: payload
     for payload in (
-        JobSubmitted, DocumentPrepared, PagePrepared, PageRead, PageChunked, ChunksEmbedded, ChunksIndexed, PartFailed,
-        PartSkipped, CancelRequested, DocumentDropped, JobErased,
+        JobSubmitted, SliceReleased, DocumentPrepared, PagePrepared, PageRead, PageChunked, ChunksEmbedded,
+        ChunksIndexed, PartFailed, PartSkipped, CancelRequested, DocumentDropped, JobErased, RedriveRequested,
+        ResumeRequested,
     )
 }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from schemas.control import AttemptsMarked, ControlEntry
+from schemas.control import AttemptsMarked, ControlEntry, LoadReport, StepOrder
 from schemas.documents import PAYLOADS
 from schemas.envelope import Envelope
 from schemas.results import PUBLIC, RelayPosition
@@ -25,7 +25,7 @@ _TABLE = ("<!-- settings -->\n", "<!-- end of settings -->\n")
 def generated() -> dict[str, str]:
     """File name to content: what lies in the folder when it is up to date."""
     models: dict[str, type[BaseModel]] = {payload.kind(): payload for payload in (*PAYLOADS.values(), *PUBLIC)}
-    plain = (Envelope, ControlEntry, AttemptsMarked, RelayPosition)
+    plain = (Envelope, ControlEntry, StepOrder, LoadReport, AttemptsMarked, RelayPosition)
     models |= {f"headrace.{model.__name__}.v1": model for model in plain}
     return {
         f"{name}.json": json.dumps({"$id": name, **model.model_json_schema()}, indent=2, sort_keys=True) + "\n"

@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     """JSON object of tenant to Kafka principal (`User:name`): who gets a results topic of its own."""
     outbox_days: float = Field(default=7, gt=0)
     """How long the outbox keeps rows that were relayed."""
+    weights: Annotated[dict[str, float], NoDecode] = Field(default_factory=dict)
+    """JSON object of tenant to its share of the machines where several wait; 1 for all others."""
+    interactive_allowance: int = Field(default=64, ge=1)
+    """Pages of a tenant that may be in work as interactive at once; what is beyond waits in the bulk lane."""
+    max_waiting_pages: int = Field(default=1_000_000, ge=1)
+    """Pages waiting in all, beyond which submissions are refused with 503."""
+    max_waiting_pages_of_tenant: int = Field(default=200_000, ge=1)
+    """Pages of one tenant waiting, beyond which its submissions are refused with 429."""
+    deadline_hours: float = Field(default=24 * 7, gt=0)
+    """How long a job may take where its caller named no deadline; then it is expired."""
     models: Path = Path("~/.cache/headrace/models").expanduser()
     """The model cache that `headrace models fetch` fills."""
     id_keys: Annotated[dict[int, SecretStr], NoDecode] = Field(default_factory=dict)
@@ -104,7 +114,7 @@ class Settings(BaseSettings):
     publish_seconds: float = 10.0
     """How long a publish may wait for the log before the caller gets 503."""
 
-    @field_validator("id_keys", "api_keys", "tenant_topics", mode="before")
+    @field_validator("id_keys", "api_keys", "tenant_topics", "weights", mode="before")
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value

@@ -5,6 +5,8 @@
 
 from dataclasses import dataclass
 
+from schemas.envelope import Lane
+
 DAY = 24 * 3600 * 1000
 
 
@@ -28,7 +30,11 @@ class Topic:
 
 
 JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.prepare", "headrace.projector"))
+# Of the steps whose queue a caller would feel, interactive work has a topic of its own, which is read first.
+PREPARE = Topic("headrace.prepare", 4, ("SliceReleased",), "job", ("*",))
+PREPARE_INTERACTIVE = Topic("headrace.prepare-interactive", 4, ("SliceReleased",), "job", ("*",))
 OCR = Topic("headrace.ocr", 8, ("PagePrepared",), "job, spread by page", ("headrace.ocr",))
+OCR_INTERACTIVE = Topic("headrace.ocr-interactive", 8, ("PagePrepared",), "job, spread by page", ("*",))
 CHUNK = Topic("headrace.chunk", 4, ("PageRead",), "job, spread by page", ("headrace.chunk",))
 EMBED = Topic("headrace.embed", 4, ("PageChunked",), "job, spread by page", ("headrace.embed",))
 VECTORS = Topic(
@@ -44,14 +50,23 @@ DOCUMENTS = Topic(
     "headrace.documents", 2, ("DocumentDropped", "JobErased"), "tenant/document",
     ("headrace.projector", "headrace.index-pgvector", "headrace.index-weaviate", "headrace.eraser"),
 )  # fmt: skip
+REDRIVES = Topic("headrace.redrives", 2, ("RedriveRequested", "ResumeRequested"), "job or tenant", ("*",))
+DELAYED = Topic(
+    "headrace.delayed", 2, ("SliceReleased", "PagePrepared", "PageRead", "PageChunked", "ChunksEmbedded"),
+    "the record's own", ("*",),
+)  # fmt: skip
 RESULTS = Topic("headrace.results", 4, ("PageEnded", "JobEnded", "DocumentDeleted"), "job", ("*",))
 RELAY = Topic("headrace.relay", 1, ("RelayPosition",), "outbox shard", ("*",), compacted=True)
-CONTROL = Topic("headrace.control", 1, ("ControlEntry",), "job", ("*",), compacted=True)
+CONTROL = Topic(
+    "headrace.control", 1, ("ControlEntry", "StepOrder", "Plan"), "job, step:NAME or plan:HASH", ("*",), compacted=True
+)
+LOAD = Topic("headrace.load", 1, ("LoadReport",), "dispatcher", ("*",), compacted=True)
 ATTEMPTS = Topic("headrace.attempts", 1, ("AttemptsMarked",), "group, topic, partition, offset", ("*",), compacted=True)
 DEAD_LETTERS = Topic("headrace.dead-letters", 1, (), "the record's own", ("*",), retention_ms=30 * DAY)
 
 TOPICS: tuple[Topic, ...] = (
-    JOBS, OCR, CHUNK, EMBED, VECTORS, EVENTS, DOCUMENTS, RESULTS, RELAY, CONTROL, ATTEMPTS, DEAD_LETTERS,
+    JOBS, PREPARE, PREPARE_INTERACTIVE, OCR, OCR_INTERACTIVE, CHUNK, EMBED, VECTORS, EVENTS, DOCUMENTS, REDRIVES,
+    DELAYED, RESULTS, RELAY, CONTROL, LOAD, ATTEMPTS, DEAD_LETTERS,
 )  # fmt: skip
 OPTIONAL_GROUPS = frozenset({"headrace.index-weaviate"})
 """Groups that not every installation runs: one that has never committed is not behind."""
@@ -59,6 +74,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(topic.name for topic in TOPICS if group in topic.readers)
     for group in sorted({reader for topic in TOPICS for reader in topic.readers if reader != "*"})
 }
+
+
+FIRST: dict[str, Topic] = {PREPARE.name: PREPARE_INTERACTIVE, OCR.name: OCR_INTERACTIVE}
+"""The topic of interactive work beside a step's own."""
+
+
+def of_lane(topic: Topic, lane: Lane) -> Topic:
+    """Where work of a lane goes to be done by the step that reads `topic`."""
+    return FIRST.get(topic.name, topic) if lane == "interactive" else topic
 
 
 def tenant_results(tenant: str) -> Topic:
