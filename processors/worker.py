@@ -16,11 +16,12 @@ from processors import logs, telemetry
 from processors.attempts import Attempts
 from processors.handlers import Handler, StepHandler
 from processors.runner import Parts, Runner
-from processors.stream.compacted_view import CompactedView, ControlView
+from processors.stream.control_view import ControlView
 from processors.stream.port import Adapter, Group
 from processors.watermark import Watermarks
 from producers import provisioning
 from producers.claims import ClaimingPublisher, redeem
+from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
 from schemas.errors import DependencyDown
 from schemas.failpoints import Failpoints

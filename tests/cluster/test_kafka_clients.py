@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from processors.stream.compacted_view import CompactedView
 from producers import provisioning
+from producers.compacted_view import CompactedView
 from producers.credentials import aiokafka
 from producers.lag import LagSource
 from producers.publisher import KafkaPublisher

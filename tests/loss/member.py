@@ -17,11 +17,12 @@ from pathlib import Path
 from processors.attempts import Attempts
 from processors.handlers import StepHandler
 from processors.runner import Parts, Runner
-from processors.stream.compacted_view import CompactedView, ControlView
+from processors.stream.control_view import ControlView
 from processors.stream.port import Group
 from processors.watermark import Watermarks
 from processors.worker import adapter
 from producers import provisioning
+from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
 from schemas.codec import follow
 from schemas.documents import ChunksIndexed

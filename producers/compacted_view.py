@@ -1,19 +1,16 @@
-"""A compacted topic read whole, without a group, and followed: what every worker must know the newest of."""
+"""A compacted topic read without a group, and followed: what every process must know the newest of."""
 
 import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from pydantic import ValidationError
 
 from producers.clients import Complaint, librdkafka
 from schemas.broker import Broker
-from schemas.control import ControlEntry
 
 log = logging.getLogger(__name__)
 WAIT_MS = 10_000
@@ -26,11 +23,15 @@ class CompactedView:
 
     One librdkafka client on a thread, for the life of the process: idle, it takes a fifth of the CPU of aiokafka's. One
     client a view: what a client asks for while a fetch is held at the broker waits behind that fetch.
+
+    `last`, where given, is how many of the newest records each partition is read from on: enough for a topic of one key
+    that is written all the time, and whose old values lie there until they are compacted.
     """
 
-    def __init__(self, topic: str, broker: Broker) -> None:
+    def __init__(self, topic: str, broker: Broker, *, last: int | None = None) -> None:
         self._topic = topic
         self._broker = broker
+        self._last = last
         self._values: dict[bytes, bytes] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -41,11 +42,15 @@ class CompactedView:
         """Read to the present end, waiting for the log as long as it takes, then follow."""
         caught_up = asyncio.Event()
         tell = asyncio.get_running_loop().call_soon_threadsafe
+        self.start(lambda: tell(caught_up.set))
+        await caught_up.wait()
+
+    def start(self, caught_up: Callable[[], object] = lambda: None) -> None:
+        """Begin to read, and call `caught_up`, on another thread, once the present end is reached."""
         complaint = Complaint()
         consumer = self._consumer(complaint)  # here, so that settings which the client refuses are raised
-        arguments = (consumer, complaint, lambda: tell(caught_up.set))
+        arguments = (consumer, complaint, caught_up)
         threading.Thread(target=self._follow, args=arguments, name=self._topic, daemon=True).start()
-        await caught_up.wait()
 
     def _consumer(self, complaint: Complaint) -> Consumer:
         return Consumer(
@@ -81,33 +86,24 @@ class CompactedView:
         while True:
             try:
                 partitions = consumer.list_topics(self._topic, timeout=_LOG_SECONDS).topics[self._topic].partitions
-                return {
+                known = {
                     number: consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=_LOG_SECONDS)
                     for number in partitions
                 }
+                if known:
+                    return {number: (self._begin(low, high), high) for number, (low, high) in known.items()}
+                reason = "it does not exist; run: headrace topics apply"
             except KafkaException:
                 consumer.poll(0)
-                log.warning("%s cannot be read yet: %s", self._topic, complaint.reason)
-                time.sleep(1)
+                reason = complaint.reason
+            log.warning("%s cannot be read yet: %s", self._topic, reason)
+            time.sleep(1)
+
+    def _begin(self, low: int, high: int) -> int:
+        return low if self._last is None else max(low, high - self._last)
 
     def _put(self, key: bytes, value: bytes | None) -> None:
         if value is None:
             self._values.pop(key, None)
         else:
             self._values[key] = value
-
-
-class ControlView(CompactedView):
-    """`headrace.control`: the standing orders."""
-
-    def cancelled(self, job: str, run: int) -> bool:
-        """Whether an order to cancel this run of the job stands and has not lapsed."""
-        value = self.get(job.encode())
-        if value is None:
-            return False
-        try:
-            entry = ControlEntry.model_validate_json(value)
-        except ValidationError:  # a newer release's order: not one of ours to follow
-            return False
-        stands = entry.until is None or entry.until > datetime.now(UTC)
-        return entry.action == "cancel" and run <= entry.run and stands

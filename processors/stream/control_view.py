@@ -1,0 +1,24 @@
+"""The standing orders, as every worker has them at hand."""
+
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from producers.compacted_view import CompactedView
+from schemas.control import ControlEntry
+
+
+class ControlView(CompactedView):
+    """`headrace.control`: the standing orders."""
+
+    def cancelled(self, job: str, run: int) -> bool:
+        """Whether an order to cancel this run of the job stands and has not lapsed."""
+        value = self.get(job.encode())
+        if value is None:
+            return False
+        try:
+            entry = ControlEntry.model_validate_json(value)
+        except ValidationError:  # a newer release's order: not one of ours to follow
+            return False
+        stands = entry.until is None or entry.until > datetime.now(UTC)
+        return entry.action == "cancel" and run <= entry.run and stands
