@@ -19,7 +19,7 @@ from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
 from processors.stream.port import Adapter, Group
 from processors.watermark import Watermarks
-from producers import provisioning
+from producers import membership, provisioning
 from producers.claims import ClaimingPublisher, redeem
 from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
@@ -109,6 +109,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     if settings.run_dir is None and not settings.dev:
         raise SystemExit("HEADRACE_RUN_DIR is not set: without it an input that ends its worker is tried for ever")
     _wait_for_topics(group, settings)
+    _join_anew(group)
     if settings.metrics_port:
         telemetry.serve(settings.metrics_port, settings.metrics_host)
     watermarks = Watermarks()
@@ -149,6 +150,19 @@ def mark_ready(settings: Settings) -> None:
         waiting = settings.run_dir / f"{settings.slot}.ready.{os.getpid()}"
         waiting.write_text(json.dumps(mark))
         waiting.rename(settings.run_dir / f"{settings.slot}.ready")
+
+
+def _join_anew(group: Group) -> None:
+    """Be asked anew what this slot reads, where the release before it read other topics."""
+    while True:
+        try:
+            if asyncio.run(membership.leave_for_others(group.broker, group.name, group.instance, group.topics)):
+                log.warning("%s: %s read other topics before and joins anew", group.name, group.instance)
+        except DependencyDown as error:
+            log.warning("%s", error)
+            time.sleep(1)
+        else:
+            return
 
 
 def _wait_for_topics(group: Group, settings: Settings) -> None:
