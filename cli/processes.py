@@ -13,7 +13,7 @@ import typer
 from cli.errors import CliError, Exit
 
 StepName = Literal["prepare", "ocr", "chunk", "embed"]
-SinkName = Literal["projector", "index-pgvector", "index-weaviate", "relay", "eraser"]
+SinkName = Literal["projector", "index-pgvector", "index-weaviate", "relay", "eraser", "reconciler"]
 
 _MEMBER = (
     "KAFKA", "KAFKA_*", "BLOBS", "SLOT", "RUN_DIR", "METRICS_*", "DEV", "SESSION_SECONDS", "PUBLISH_SECONDS", "STREAM",
@@ -21,10 +21,13 @@ _MEMBER = (
 )  # fmt: skip
 READS = {
     "worker": (*_MEMBER, "MODELS", "BATCH", "ENGINES", "MAX_*", "DECODE_*"),
-    "sink": (*_MEMBER, "POSTGRES", "WEAVIATE", "WEAVIATE_*", "TENANT_TOPICS", "OUTBOX_DAYS"),
+    "sink": (
+        *_MEMBER, "POSTGRES", "WEAVIATE", "WEAVIATE_*", "TENANT_TOPICS", "OUTBOX_DAYS", "DEADLINE_HOURS",
+        "OVERDUE_SECONDS",
+    ),
     "api": (
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",
-        "ENGINES", "UPLOAD_LIMIT", "PUBLISH_SECONDS", "SLOT", "RUN_DIR",
+        "ENGINES", "UPLOAD_LIMIT", "DEADLINE_HOURS", "PUBLISH_SECONDS", "SLOT", "RUN_DIR",
     ),
 }  # fmt: skip
 """Settings by process, without `HEADRACE_`; a star stands for every name that begins so."""
@@ -40,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command(epilog=_reads("sink"))
     def sink(name: Annotated[SinkName, typer.Argument(help="The sink.", metavar="NAME")]) -> None:
-        """Run one sink: projector, index-pgvector, index-weaviate, relay or eraser."""
+        """Run one sink: projector, index-pgvector, index-weaviate, relay, eraser or reconciler."""
         _become("sinks.worker", name)
 
     @app.command(epilog=_reads("api"))

@@ -25,7 +25,7 @@ _WRITERS = {
     "headrace.redrives": ("api",), "headrace.delayed": ("worker",), "headrace.load": ("dispatcher",),
     "headrace.chunk": ("prepare", "ocr", "dispatcher"), "headrace.embed": ("chunk", "dispatcher"),
     "headrace.vectors": ("embed", "dispatcher"),
-    "headrace.events": ("api", "prepare", "ocr", "chunk", "embed", "index-pgvector", "index-weaviate"),
+    "headrace.events": ("api", "prepare", "ocr", "chunk", "embed", "index-pgvector", "index-weaviate", "relay"),
     "headrace.documents": ("api", "relay"), "headrace.results": ("relay",), "headrace.relay": ("relay",),
     "headrace.control": ("api", "relay", "worker"), "headrace.attempts": ("worker",),
     "headrace.dead-letters": ("worker",),

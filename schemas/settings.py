@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     """Pages of one tenant waiting, beyond which its submissions are refused with 429."""
     deadline_hours: float = Field(default=24 * 7, gt=0)
     """How long a job may take where its caller named no deadline; then it is expired."""
+    overdue_seconds: float = Field(default=15, gt=0)
+    """How often the reconciler looks for jobs past their deadline."""
     models: Path = Path("~/.cache/headrace/models").expanduser()
     """The model cache that `headrace models fetch` fills."""
     id_keys: Annotated[dict[int, SecretStr], NoDecode] = Field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The closed list of metric names: nothing else is exported, and no label ever holds a job id or a user.
 
 Labels: `step` is a step or sink, `outcome` one of emit, retry, reject, hold, skip, `code` the code of an error in
-`schemas.errors`, `route` a path as the API declares it, `group` and `topic` names of `schemas.topics`.
+`schemas.errors`, `route` a path as the API declares it, `group` and `topic` names of `schemas.topics`,
+`what` and `duty` kinds of findings and duties of the reconciler.
 """
 
 from typing import Literal
@@ -37,6 +38,10 @@ Metric = Literal[
     "headrace_relay_waiting_records",
     # Gauge: age in seconds of the oldest of them.
     "headrace_relay_oldest_age_seconds",
+    # Counter {what}: what the reconciler found and put right or swept, by kind.
+    "headrace_reconciler_found_total",
+    # Gauge {duty}: when a round of the reconciler's duty last ended well, Unix seconds.
+    "headrace_reconciler_round_timestamp_seconds",
     # Gauge: records on the dead-letter topic.
     "headrace_dead_letters_records",
     # Gauge {version}: always 1; which release a process runs.

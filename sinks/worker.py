@@ -1,10 +1,11 @@
 """Composition root of the sinks: `python -m sinks.worker NAME` is one member of the sink's consumer group.
 
-`relay` is a process of its own shape: it reads a table.
+`relay` and `reconciler` are processes of their own shape: they read tables, and one of each works.
 """
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 from processors import logs, telemetry
 from processors.handlers import SinkHandler
@@ -49,21 +50,25 @@ HEARS_ALL = frozenset({"projector", "eraser"})  # also of jobs that are cancelle
 BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs
 
 
-def _relay(settings: Settings) -> int:
-    from sinks import relay
+ALONE = ("relay", "reconciler")
+"""Processes that are no members of a group: of each one works, any others stand by."""
 
+
+def _alone(name: str, settings: Settings) -> int:
     logs.set_up()
     if settings.metrics_port:
         telemetry.serve(settings.metrics_port, settings.metrics_host)
-    return relay.run(settings, lambda: mark_ready(settings), telemetry.HOLDING.labels("relay").set)
+    root = import_module({"relay": "sinks.relay", "reconciler": "sinks.reconciling"}[name])
+    status: int = root.run(settings, lambda: mark_ready(settings), telemetry.HOLDING.labels(name).set)
+    return status
 
 
 def main() -> int:
     """Run the sink named on the command line."""
     (name,) = sys.argv[1:]
     settings = Settings()
-    if name == "relay":
-        return _relay(settings)
+    if name in ALONE:
+        return _alone(name, settings)
     sink = SINKS[name](settings, Failpoints(settings.slot, settings.run_dir))
     job = Job(name, SinkHandler(sink), BATCH, "kafka", skips=name not in HEARS_ALL)
     return run(job, settings, open_blobs(settings.blobs))

@@ -68,7 +68,7 @@ async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
     responses=declare(Unauthorized, NotFound, NothingToRetry, Gone, LogUnavailable, DependencyDown),
 )
 async def retry(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
-    """Run a job that ended without success once more, from its stored upload, as run + 1 and without a deadline.
+    """Run a job that ended without success once more, from its stored upload, as run + 1 and with a fresh deadline.
 
     Callers who ask at the same time get one and the same run.
     """
@@ -83,19 +83,20 @@ async def retry(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
         raise NothingToRetry
     if known.plan not in plans.PLANS:
         raise NothingToRetry("the job's plan is not known to this release; submit the document again")
-    await parts.publisher.publish([_again(job, tenant, known)])
+    await parts.publisher.publish([_again(job, tenant, known, timedelta(hours=parts.settings.deadline_hours))])
     fresh = JobView(id=job, state=JobState.QUEUED, run=known.run + 1)
     kept = {"document_id", "revision", "pipeline", "filename", "created_at", "projected_through"}
     return fresh.model_copy(update=view.model_dump(include=kept))
 
 
-def _again(job: str, tenant: str, known: Submission) -> Outgoing:
+def _again(job: str, tenant: str, known: Submission, within: timedelta) -> Outgoing:
     """The next run's record: with the same id whoever asks, so that it counts once."""
     if known.source is None:
         raise Conflict("the job's submission is not known here yet", retry_after=1)
     run = known.run + 1
     submitted = uuid.uuid5(NAMESPACE, f"{job}|{known.source.sha256}|{run}")
     envelope = _envelope(submitted, JobSubmitted.kind(), job, tenant, known, run)
+    envelope = envelope.model_copy(update={"deadline": envelope.at + within})
     pipeline = plans.PLANS[known.plan].pipeline
     payload = JobSubmitted(source=known.source, filename=known.filename, pipeline=pipeline)
     return encode(topics.JOBS.name, envelope, payload)

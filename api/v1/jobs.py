@@ -90,7 +90,8 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
     at = time.time()
     job = parts.ids.issue(tenant, at=at)
     plan = plans.document(parts.settings.indexes)
-    envelope = _envelope(job, tenant, plan, upload, at, request.headers.get("traceparent", ""))
+    within = timedelta(hours=parts.settings.deadline_hours)
+    envelope = _envelope(job, tenant, plan, upload, at, within, request.headers.get("traceparent", ""))
     payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=plan.pipeline)
     # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
@@ -155,7 +156,9 @@ async def view_of(job: str, tenant: str, parts: Parts, issued: datetime) -> JobV
     return JobView(id=job, state=JobState.QUEUED, created_at=issued, projected_through=through)
 
 
-def _envelope(job: str, tenant: str, plan: Plan, upload: Upload, accepted: float, trace: str) -> Envelope:
+def _envelope(
+    job: str, tenant: str, plan: Plan, upload: Upload, accepted: float, within: timedelta, trace: str
+) -> Envelope:
     fields, at = upload.fields, datetime.fromtimestamp(accepted, UTC)
     return Envelope(
         id=uuid.uuid5(NAMESPACE, f"{job}|{upload.claim.sha256}"),
@@ -167,7 +170,7 @@ def _envelope(job: str, tenant: str, plan: Plan, upload: Upload, accepted: float
         tenant=tenant,
         plan=plan.hash,
         lane=fields.lane,
-        deadline=at + timedelta(seconds=fields.deadline_seconds) if fields.deadline_seconds else None,
+        deadline=at + (timedelta(seconds=fields.deadline_seconds) if fields.deadline_seconds else within),
         document=fields.document_id or f"doc_{secrets.token_hex(12)}",
         revision=int(accepted * 1_000_000),
         traceparent=child_span(trace) if _TRACE.fullmatch(trace) else new_trace(),

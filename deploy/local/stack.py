@@ -26,7 +26,7 @@ from schemas.broker import Broker
 from schemas.settings import Settings
 
 APIS = ("api-1", "api-2")
-SINKS = ("projector", "index-pgvector", "relay", "eraser")
+SINKS = ("projector", "index-pgvector", "relay", "eraser", "reconciler")
 
 
 class PortTaken(Exception):

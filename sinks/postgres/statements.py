@@ -24,7 +24,8 @@ DESCRIBE = text("""
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET filename = CASE WHEN NOT jobs.deleted THEN excluded.filename END,
         source_key = excluded.source_key, source_sha256 = excluded.source_sha256, source_size = excluded.source_size,
-        created_at = least(jobs.created_at, excluded.created_at)
+        created_at = least(jobs.created_at, excluded.created_at),
+        deadline = greatest(jobs.deadline, excluded.deadline)
     WHERE excluded.source_key IS NOT NULL
 """)
 

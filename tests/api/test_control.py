@@ -108,7 +108,8 @@ async def test_a_retry_is_the_same_submission_with_the_next_run(
     assert first.id == second.id
     assert payload == JobSubmitted(source=SOURCE, filename="a.pdf")
     assert world.publisher.published[0].topic == topics.JOBS.name
-    assert (first.job, first.run, first.part, first.lane, first.deadline) == (job, 3, 0, "bulk", None)
+    assert (first.job, first.run, first.part, first.lane) == (job, 3, 0, "bulk")
+    assert first.deadline == first.at + timedelta(days=7)
     assert (first.document, first.revision, first.plan) == ("a/b", 77, document(("weaviate",)).hash)
 
 

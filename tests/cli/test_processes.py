@@ -24,7 +24,7 @@ from tests.support import environment, until
 
 def test_the_names_are_those_of_the_composition_roots() -> None:
     assert set(get_args(StepName)) == set(STEPS)
-    assert set(get_args(SinkName)) == {*sinks.SINKS, "relay"}
+    assert set(get_args(SinkName)) == {*sinks.SINKS, *sinks.ALONE}
 
 
 def test_every_setting_is_told_by_a_process_and_none_that_does_not_exist() -> None:

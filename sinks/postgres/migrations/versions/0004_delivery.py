@@ -83,6 +83,8 @@ CREATE TABLE dead_letter_actions (
 CREATE INDEX dead_letter_actions_by_letter ON dead_letter_actions (letter, id);
 
 ALTER TABLE jobs ADD COLUMN pages_settled integer NOT NULL DEFAULT 0;
+CREATE INDEX jobs_by_deadline ON jobs (deadline) WHERE finished_at IS NULL;
+CREATE INDEX chunks_of_tenant ON chunks (tenant, id);
 """
 
 _OF_TENANTS = ("waiting_jobs", "waiting_slices", "waiting_records", "dead_letters", "dead_letter_actions")

@@ -1,0 +1,48 @@
+"""Composition root of the reconciler: its duties as settings name them, for its process and for one round by hand."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from schemas.settings import Settings
+from sinks.overdue import Overdue
+from sinks.postgres.engine import connect
+from sinks.postgres.lead import Lead
+from sinks.reconciler import Duty, Parts, Reconciler
+
+LOCK = "headrace.reconciler"
+
+
+def run(settings: Settings, ready: Callable[[], object], holding: Callable[[float], object]) -> int:
+    """Reconcile until told to stop; the exit status. `ready` and `holding` as in `reconciler.Parts`."""
+    return asyncio.run(_serve(settings, ready, holding))
+
+
+async def once(settings: Settings, *, dry: bool) -> Counter[str]:
+    """One round of every duty, without the lead: what was found. Raises `HeadraceError`."""
+    found: Counter[str] = Counter()
+    async with duties(settings) as all_duties:
+        for duty in all_duties:
+            found += await duty.round(dry=dry)
+    return found
+
+
+@asynccontextmanager
+async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
+    """The duties, connected as they need."""
+    engine = connect(settings.postgres.get_secret_value())
+    try:
+        yield [Duty("overdue", settings.overdue_seconds, Overdue(engine, settings.deadline_hours).run)]
+    finally:
+        await engine.dispose()
+
+
+async def _serve(settings: Settings, ready: Callable[[], object], holding: Callable[[float], object]) -> int:
+    lead = Lead(settings.postgres.get_secret_value(), LOCK, settings.session_seconds)
+    async with duties(settings) as all_duties:
+        reconciler = Reconciler(Parts(lead, all_duties, ready, holding))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, reconciler.stop)
+        return await reconciler.run()
