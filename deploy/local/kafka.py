@@ -36,6 +36,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=6000
+metadata.max.idle.interval.ms=10000
 num.network.threads=1
 num.io.threads=2
 group.coordinator.threads=1

@@ -18,7 +18,8 @@ from producers.credentials import aiokafka
 from schemas.records import Partition, Record
 
 log = logging.getLogger(__name__)
-POLL_MS = 500
+FETCH_MS = 1500
+"""How long the broker may hold a fetch that finds nothing; a record ends the wait at once."""
 IDLE_SECONDS = 1.0
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -78,7 +79,7 @@ class KafkaStream:
             heartbeat_interval_ms=session // 6,
             rebalance_timeout_ms=session,
             max_poll_interval_ms=WEEK_MS,  # a full loop stops polling, and is well
-            fetch_max_wait_ms=POLL_MS,
+            fetch_max_wait_ms=FETCH_MS,
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
         )
@@ -91,7 +92,7 @@ class KafkaStream:
 
     async def _pull(self, consumer: AIOKafkaConsumer, feed: Feed) -> None:
         while True:
-            found = await consumer.getmany(timeout_ms=POLL_MS, max_records=max(1, feed.room()))
+            found = await consumer.getmany(timeout_ms=FETCH_MS, max_records=max(1, feed.room()))
             # No await from here to the end of _enter: what was fetched is in the table before a rebalance can begin.
             for record in [record for item in found.items() for record in self._enter(consumer, *item)]:
                 if self._watermarks.is_open(record):
