@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check loss fuzz bench setup ci-tools lock schemas clean
+.PHONY: demo test check loss fuzz bench setup ci-tools lock schemas release clean
 
 demo: setup
 	$(BIN)/headrace demo
@@ -60,6 +60,10 @@ schemas: setup
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m api.generate
 	$(BIN)/python -m cli.reference
+
+# What the next release must be able to take over from: writes tests/upgrade/last_release/ from the commit REVISION.
+release: setup
+	$(BIN)/python -m tests.upgrade.release $(or $(REVISION),HEAD)
 
 clean:
 	rm -rf .venv .headrace

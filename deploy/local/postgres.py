@@ -67,7 +67,7 @@ class Postgres:
         fresh = self.folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)  # an initdb that was killed half-way
         options = ("--locale=C", "--encoding=UTF8", "--no-sync", "--username=postgres", "--auth=scram-sha-256")
-        argv = [*self._drop_root, self._binary("initdb"), f"--pgdata={fresh}", f"--pwfile={self._password}", *options]
+        argv = [*self._drop_root, self.binary("initdb"), f"--pgdata={fresh}", f"--pwfile={self._password}", *options]
         with self.log.open("ab") as output:
             done = subprocess.run(argv, stdout=output, stderr=subprocess.STDOUT, check=False, cwd="/")
         if done.returncode:
@@ -78,14 +78,15 @@ class Postgres:
         """The server's argument list."""
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self._settings}
         options = [item for name, value in settings.items() for item in ("-c", f"{name}={value}")]
-        return [*self._drop_root, self._binary("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
+        return [*self._drop_root, self.binary("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
 
     def answers(self) -> bool:
         """Whether the server accepts connections."""
-        argv = [self._binary("pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={self.port}", "--timeout=1"]
+        argv = [self.binary("pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={self.port}", "--timeout=1"]
         return subprocess.run(argv, check=False).returncode == 0
 
-    def _binary(self, name: str) -> str:
+    def binary(self, name: str) -> str:
+        """Where one of the programs of the installation lies."""
         return str((self._binaries or _wheel()) / name)
 
     def _forget_reused_pid(self) -> None:
