@@ -20,7 +20,7 @@ from processors.batcher import Batcher
 from processors.handlers import Handler
 from processors.outcomes import outcome_of, outgoing
 from schemas.codec import decode
-from schemas.documents import PartSkipped
+from schemas.documents import PartSkipped, Payload
 from schemas.envelope import Envelope
 from schemas.errors import DependencyDown, HeadraceError, PoisonRecord, RecordError
 from schemas.failpoints import Failpoints
@@ -57,6 +57,7 @@ class Parts:
     limit: int
     unpack: Callable[[Record], Awaitable[Record]]
     skips: bool = True
+    decode: Callable[[Record], tuple[Envelope, Payload]] = decode
 
 
 class Runner:
@@ -148,7 +149,7 @@ class Runner:
         tasks = []
         for record in records:
             try:
-                envelope, payload = decode(await self._parts.unpack(record))
+                envelope, payload = self._parts.decode(await self._parts.unpack(record))
             except Exception as error:  # noqa: BLE001 a record can be malformed in ways that nobody thought of
                 known = error if isinstance(error, HeadraceError) else RecordError("the record cannot be read")
                 await self._settle(record, self._fate(record, known))

@@ -228,6 +228,17 @@ class PartSkipped(Payload):
     reason: str
 
 
+class PagesReopened(Payload):
+    """Pages that did not succeed are worked on again from `step` on, as the envelope's run; all others keep theirs.
+
+    The run is above every run of the job. All of these pages are named at once, so that the job does not end before
+    the last of them.
+    """
+
+    pages: tuple[int, ...] = Field(min_length=1)
+    step: str
+
+
 class CancelRequested(Payload):
     """A caller wants the job's present run stopped; what obeys is the order on `headrace.control`."""
 
@@ -261,6 +272,13 @@ class RedriveRequested(Payload):
     by: str = Field(default="", max_length=255)
 
 
+class DiscardRequested(Payload):
+    """Dead letters are not to be tried again: nobody is to be shown them as open any more."""
+
+    letters: tuple[uuid.UUID, ...] = Field(min_length=1, max_length=1000)
+    by: str = Field(default="", max_length=255)
+
+
 class ResumeRequested(Payload):
     """The pages of a job that did not succeed are to be worked on again from `step` on, each as its next run.
 
@@ -281,7 +299,7 @@ PAYLOADS: dict[str, type[Payload]] = {
     payload.__name__: payload
     for payload in (
         JobSubmitted, SliceReleased, DocumentPrepared, PagePrepared, PageRead, PageChunked, ChunksEmbedded,
-        ChunksIndexed, PartFailed, PartSkipped, CancelRequested, DocumentDropped, JobErased, RedriveRequested,
-        ResumeRequested,
+        ChunksIndexed, PartFailed, PartSkipped, PagesReopened, CancelRequested, DocumentDropped, JobErased,
+        RedriveRequested, DiscardRequested, ResumeRequested,
     )
 }  # fmt: skip

@@ -1,9 +1,14 @@
-"""Pipelines, compiled: a plan is data, and its hash travels with every record of a job."""
+"""Pipelines, compiled: a plan is data, and its hash travels with every record of a job.
 
+This release's own plans are `PLANS` from the start; those that callers make by editing one lie on `headrace.control`,
+and every process that decodes records puts them here as it hears of them.
+"""
+
+import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -66,3 +71,53 @@ PLANS: dict[str, Plan] = {
     for count in range(1, len(INDEXES) + 1)
     for plan in map(document, itertools.combinations(INDEXES, count))
 }
+
+_EXTENTS: dict[tuple[str, str], tuple[int, int]] = {
+    ("prepare", "dpi"): (50, 600),
+    ("ocr", "det_limit_side"): (320, 6400),
+    ("ocr", "rec_batch"): (1, 32),
+    ("chunk", "max_characters"): (100, 10_000),
+    ("embed", "max_tokens"): (16, 256),
+}
+"""What a setting that is a number may be edited to: neither nonsense nor a way to take the machine down."""
+Changes = Mapping[str, Mapping[str, Any]]
+
+
+def learn(name: str, content: bytes) -> None:
+    """Know the plan of this hash from now on; what is no plan, or not of this hash, is a newer release's: ignored."""
+    with contextlib.suppress(ValueError):
+        plan = Plan.model_validate_json(content)
+        if plan.hash == name:
+            PLANS[name] = plan
+
+
+def faults(plan: Plan, changes: Changes) -> Iterator[tuple[str, str, str]]:
+    """Step, setting (empty where the step itself is at fault) and what is wrong, of each change that cannot be made."""
+    steps = {step.name: step for step in plan.steps}
+    for name, wanted in changes.items():
+        if name not in steps:
+            yield name, "", f"the plan has the steps {', '.join(steps)}"
+            continue
+        known = steps[name].settings
+        for setting, value in wanted.items():
+            if setting not in known:
+                yield name, setting, f"{name} has the settings {', '.join(known)}"
+            elif wrong := _wrong((name, setting), known[setting], value):
+                yield name, setting, wrong
+
+
+def edited(plan: Plan, changes: Changes) -> Plan:
+    """The plan with other settings; raises `ValueError` for the first of its faults."""
+    for step, setting, wrong in faults(plan, changes):
+        raise ValueError(f"{step}.{setting}: {wrong}" if setting else f"{step}: {wrong}")
+    steps = [
+        step.model_copy(update={"settings": {**step.settings, **changes.get(step.name, {})}}) for step in plan.steps
+    ]
+    return plan.model_copy(update={"steps": tuple(steps)})
+
+
+def _wrong(name: tuple[str, str], known: Any, value: Any) -> str:
+    if type(value) is not type(known):
+        return f"it is of type {type(known).__name__}, as in {json.dumps(known)}"
+    least, most = _EXTENTS.get(name, (0, 0))
+    return f"it is from {least} to {most}" if name in _EXTENTS and not least <= value <= most else ""

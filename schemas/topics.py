@@ -43,14 +43,16 @@ VECTORS = Topic(
 )  # fmt: skip
 EVENTS = Topic(
     "headrace.events", 4,
-    ("DocumentPrepared", "PageRead", "ChunksIndexed", "PartFailed", "PartSkipped", "CancelRequested"), "job",
-    ("headrace.projector",),
+    ("DocumentPrepared", "PageRead", "ChunksIndexed", "PartFailed", "PartSkipped", "PagesReopened", "CancelRequested"),
+    "job", ("headrace.projector",),
 )  # fmt: skip
 DOCUMENTS = Topic(
     "headrace.documents", 2, ("DocumentDropped", "JobErased"), "tenant/document",
     ("headrace.projector", "headrace.index-pgvector", "headrace.index-weaviate", "headrace.eraser"),
 )  # fmt: skip
-REDRIVES = Topic("headrace.redrives", 2, ("RedriveRequested", "ResumeRequested"), "job or tenant", ("*",))
+REDRIVES = Topic(
+    "headrace.redrives", 2, ("RedriveRequested", "DiscardRequested", "ResumeRequested"), "job or tenant", ("*",)
+)
 DELAYED = Topic(
     "headrace.delayed", 2, ("SliceReleased", "PagePrepared", "PageRead", "PageChunked", "ChunksEmbedded"),
     "the record's own", ("*",),

@@ -91,8 +91,9 @@ def _change(job: Row[Any], groups: Sequence[Group], needed: frozenset[str]) -> t
     }
     if ended_at is None:
         return change, None
-    run, done = counted.runs[0], counted.indexed
-    return change, EndedJob(job.id, job.tenant, run, state, ended_at, counted.pages, done)
+    # The run of the page that was reopened last, where one was: each end is announced under a run of its own.
+    run = max(group.run for group in groups)
+    return change, EndedJob(job.id, job.tenant, run, state, ended_at, counted.pages, counted.indexed)
 
 
 def _decides(task: Task, needed: frozenset[str]) -> bool:

@@ -13,6 +13,7 @@ from schemas.documents import (
     DocumentPrepared,
     JobSubmitted,
     PageRead,
+    PagesReopened,
     PartFailed,
     PartSkipped,
 )
@@ -73,6 +74,16 @@ class EndedJob:
     succeeded: int
 
 
+def part_rows(task: Task) -> list[dict[str, Any]]:
+    """The rows of `parts` that an event is; raises as `part_row`."""
+    if not isinstance(task.payload, PagesReopened):
+        return [part_row(task)]
+    envelope, step = task.envelope, task.payload.step
+    common = {"job": envelope.job, "kind": "reopened", "tenant": envelope.tenant, "run": envelope.run, "step": step}
+    told = common | {"ce_id": str(envelope.id), "at": envelope.at.isoformat()}
+    return [told | {"part": page} for page in task.payload.pages]
+
+
 def part_row(task: Task) -> dict[str, Any]:
     """The row of `parts` that an event is; raises `RecordError` for a record that is no such event."""
     envelope, payload = task.envelope, task.payload
@@ -129,8 +140,9 @@ def tally(groups: Sequence[Group], needed: frozenset[str]) -> Tally:
         counts["expired"] += group.parts * (fate(group.kinds, needed) == "skipped" and _stop(group) == JobState.EXPIRED)
     failed, stop = "failed" in whole.kinds, _stop(whole)
     return Tally(
-        # A run begins with its document: until that is heard of in it, how many pages the run has is unknown.
-        pages=whole.pages if all(group.run <= whole.run for group in pages) else None,
+        # A run begins with its document: until that is heard of in it, how many pages the run has is unknown. Only a
+        # page that was reopened by itself has a run that the document has not.
+        pages=whole.pages if all(group.run <= whole.run or "reopened" in group.kinds for group in pages) else None,
         read=counts["some read"],
         indexed=counts["indexed"],
         failed=counts["failed"],

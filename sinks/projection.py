@@ -5,6 +5,7 @@ anything is stored, so that of two projectors the later one counts what the earl
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Row
@@ -16,7 +17,7 @@ from schemas.plans import PLANS
 from schemas.work import Task
 from sinks import announcements, story
 from sinks.conclusions import Verdict, conclude, ended_pages, needed_by
-from sinks.fan_in import EndedJob, EndedPage, folded, part_row
+from sinks.fan_in import EndedJob, EndedPage, folded, part_rows
 from sinks.postgres import documents, statements
 from sinks.postgres.rows import bulk, cleaned, packed
 
@@ -70,7 +71,7 @@ async def _forgotten(
 
 
 async def _store(connection: AsyncConnection, tasks: Sequence[Task], deleted: Collection[str]) -> None:
-    parts = folded(map(part_row, tasks), ("job", "part", "kind"))
+    parts = folded(chain.from_iterable(map(part_rows, tasks)), ("job", "part", "kind"))
     await bulk(connection, statements.STORE_PARTS, parts)
     read = [task for task in tasks if isinstance(task.payload, PageRead) and task.envelope.job not in deleted]
     if results := folded(map(_result_row, read), ("job", "part")):

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from producers.compacted_view import CompactedView
+from producers.plan_view import PlanView
 from schemas.control import ControlEntry
 
 
-class ControlView(CompactedView):
-    """`headrace.control`: the standing orders."""
+class ControlView(PlanView):
+    """`headrace.control`: the standing orders, and plans."""
 
     def cancelled(self, job: str, run: int) -> bool:
         """Whether an order to cancel this run of the job stands and has not lapsed."""

@@ -139,6 +139,31 @@ def test_a_retry_after_its_first_run_tells_both_runs_whole_whatever_is_repeated_
 
 
 @RELAXED
+@given(data=st.data(), fates=st.lists(st.sampled_from(FATES[:2]), min_size=1, max_size=3), rounds=st.integers(1, 2))
+def test_pages_reopened_by_themselves_end_the_job_anew_and_leave_the_others_as_they_are(
+    world: World, data: st.DataObject, fates: list[str], rounds: int
+) -> None:
+    job, first = events.new_job(), ["indexed", "failed", *fates]
+    history = run_events(job, first)
+    world.play(job, interleaved(data, history))
+    ends, told_of = [("partial", 1)], [(page, 1, SHOWN[fate]) for page, fate in enumerate(first, 1)]
+    for run in range(2, rounds + 2):
+        fate = "indexed" if run == rounds + 1 else "failed"
+        again = [page for page, was in enumerate(first, 1) if was == "failed"]
+        steps = itertools.chain(*(page_events(job, page, fate, run) for page in again))
+        later = [events.reopened(job, *again, run=run), *steps]
+        view = world.play(job, interleaved(data, later, repeated=history))[-1]
+        history += later
+        ends.append(("succeeded" if fate == "indexed" else "partial", run))
+        told_of += [(page, run, SHOWN[fate]) for page in again]
+        assert (view.state, view.run) == ends[-1]
+        assert world.story(job)[-1] == (run, f"job.{view.state}", 0)
+    assert world.ends(job) == ends
+    assert world.pages(job) == sorted(told_of)
+    assert world.rows(job)["results"] == world.rows_in_one_batch(job, history=history)["results"]
+
+
+@RELAXED
 @given(data=st.data(), pages=st.integers(1, 3))
 def test_contradicting_events_never_move_a_job_out_of_where_it_ended(
     world: World, data: st.DataObject, pages: int

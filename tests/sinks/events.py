@@ -23,6 +23,7 @@ from schemas.documents import (
     JobSubmitted,
     Line,
     PageRead,
+    PagesReopened,
     PartFailed,
     PartSkipped,
     Payload,
@@ -88,6 +89,10 @@ def indexed(job: str, page: int, *, run: int = 1, tenant: str = "demo", index: s
 
 def failed(job: str, part: int, *, run: int = 1, code: str = "decode_failed") -> Task:
     return task(job, part, PartFailed(step="ocr", code=code, detail="it broke"), run=run)
+
+
+def reopened(job: str, *pages: int, run: int) -> Task:
+    return task(job, 0, PagesReopened(pages=pages, step="ocr"), run=run)
 
 
 def cancel(job: str, *, run: int = 1) -> Task:

@@ -65,8 +65,11 @@ CREATE TABLE dead_letters (
     key bytea,
     headers jsonb NOT NULL,
     value bytea,
+    told_tenant text NOT NULL,
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'redriven', 'discarded'))
 );
+CREATE INDEX dead_letters_of_nobody ON dead_letters (job) WHERE tenant = '';
+CREATE INDEX dead_letters_open ON dead_letters (tenant, step) WHERE state = 'open';
 CREATE INDEX dead_letters_by_age ON dead_letters (tenant, at DESC, id DESC);
 CREATE INDEX dead_letters_by_job ON dead_letters (job, part);
 
@@ -78,11 +81,18 @@ CREATE TABLE dead_letter_actions (
     by text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
     run integer,
+    reason text NOT NULL DEFAULT '',
     edits jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX dead_letter_actions_by_letter ON dead_letter_actions (letter, id);
 
-ALTER TABLE jobs ADD COLUMN pages_settled integer NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN pages_settled integer NOT NULL DEFAULT 0, ADD COLUMN last_run integer NOT NULL DEFAULT 0;
+ALTER TABLE parts
+    DROP CONSTRAINT parts_kind_check,
+    ADD CONSTRAINT parts_kind_check CHECK (
+        kind IN ('submitted', 'prepared', 'read', 'failed', 'cancelling', 'reopened') OR kind ~ '^(indexed|skipped):.'
+    );
+ALTER TABLE results ADD COLUMN plan text;
 CREATE INDEX jobs_by_deadline ON jobs (deadline) WHERE finished_at IS NULL;
 CREATE INDEX chunks_of_tenant ON chunks (tenant, id);
 """
