@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check loss fuzz bench setup ci-tools lock schemas release clean
+.PHONY: demo test check loss faults soak fuzz bench setup ci-tools lock schemas release clean
 
 demo: setup
 	$(BIN)/headrace demo
@@ -24,6 +24,14 @@ check: setup
 # The same suite with more rounds and other seeds.
 loss: setup
 	HEADRACE_LOSS_ROUNDS=3 HEADRACE_LOSS_SEED=100 $(BIN)/python -m pytest tests/loss
+
+# A whole stack broken on purpose, row by row; ROWS="1 8 16" runs those, RUNS=3 each so often with other seeds.
+faults: setup
+	$(BIN)/python -m tests.faults $(ROWS) $(if $(RUNS),--runs $(RUNS))
+
+# Load and a kill a minute for HOURS: whether any process grows.
+soak: setup
+	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),2)
 
 # Damaged files by the thousand, each target for SECONDS; what breaks the promise is written to build/fuzz/.
 fuzz: setup

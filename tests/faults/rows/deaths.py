@@ -1,0 +1,88 @@
+"""Rows 1 to 5 and 8: processes that end in the middle of their work, or fall silent and come back."""
+
+import os
+import signal
+import time
+
+from deploy.local.samples import letters
+from tests.faults.suite import Plan, Row, Scene
+from tests.faults.verdict import Expected
+from tests.flow.stops import stopped
+from tests.support import until
+
+_WORKERS = ("prepare-1", "ocr-1", "ocr-2", "chunk-1", "embed-1")
+_SINKS = ("projector-1", "index-pgvector-1", "index-weaviate-1")
+SESSION = 10.0
+_SLOW = Plan(settings=(("HEADRACE_ENGINES", "sleep:15"),))
+
+
+def _sinks(scene: Scene) -> list[str]:
+    return [slot for slot in _SINKS if slot in scene.world.stack.pids()]
+
+
+def _mid_record(scene: Scene) -> None:
+    victims = ["ocr-1", "embed-1", *scene.chance.sample(_WORKERS, 2)]
+    for slot in victims:
+        scene.killer.at(slot, "handler")
+
+
+def _after_the_write(scene: Scene) -> None:
+    for slot in (*_sinks(scene), scene.chance.choice(_sinks(scene))):
+        scene.killer.at(slot, "sink")
+
+
+def _before_the_commit(scene: Scene) -> None:
+    for slot in (*scene.chance.sample(_WORKERS, 2), *scene.chance.sample(_sinks(scene), 1), "projector-1"):
+        scene.killer.at(slot, "commit")
+
+
+def _told_to_end(scene: Scene) -> None:
+    """A page takes 15 s: what a worker that is told to end cannot finish within its grace is read again."""
+    path = scene.world.folder / "two.pdf"
+    letters(path, 2)
+    with scene.world.client() as client:
+        answer = client.post("/v1/jobs", files={"file": ("two.pdf", path.read_bytes())})
+    job = str(answer.json()["id"])
+    scene.expected[job] = Expected("demo", pages=2)
+    run = scene.world.stack.folder / "run"
+    until(lambda: any(_busy(run, slot) for slot in ("ocr-1", "ocr-2")), 60, "a page in work")
+    slot = next(slot for slot in ("ocr-1", "ocr-2") if _busy(run, slot))
+    since, begun = len(scene.world.stack.events()), time.monotonic()
+    os.kill(scene.world.stack.pids()[slot], signal.SIGTERM)
+    until(lambda: slot in _ended(scene, since), 40, f"{slot} ended")
+    grace = time.monotonic() - begun
+    scene.killer.recovered(slot, since)
+    scene.told.append(f"{slot} ended {grace:.1f} s after SIGTERM")
+    scene.expect(grace <= 30, f"{slot} took {grace:.1f} s to end")
+
+
+def _zombie(scene: Scene) -> None:
+    """A worker and a sink are silent for longer than their session, and wake up with work in hand."""
+    for slot in ("ocr-1", "projector-1"):
+        since = len(scene.world.stack.events())
+        with stopped(scene.world.stack.pids()[slot]):
+            time.sleep(SESSION + 5)
+        until(lambda slot=slot, since=since: _back(scene, slot, since), 40, f"{slot} works again")
+
+
+def _back(scene: Scene, slot: str, since: int) -> bool:
+    """It either went on, or ended itself and was started again."""
+    return slot not in _ended(scene, since) or slot in scene.world.stack.pids()
+
+
+def _ended(scene: Scene, since: int) -> set[str]:
+    return {event["slot"] for event in scene.world.stack.events()[since:] if event["event"] == "exit"}
+
+
+def _busy(run, slot: str) -> bool:
+    running = run / f"{slot}.running"
+    return running.exists() and bool(running.read_text().strip())
+
+
+ROWS = (
+    Row(1, "worker killed in the middle of a record", _mid_record, {"handler": 4}),
+    Row(2, "sink killed between its write and its answer", _after_the_write, {"sink": 3}),
+    Row(3, "killed between answer and commit", _before_the_commit, {"commit": 4}),
+    Row(4, "SIGTERM with 15 s of work left", _told_to_end, plan=_SLOW, fed=False),
+    Row(8, "worker and sink silent for longer than a session", _zombie),
+)

@@ -1,0 +1,141 @@
+"""A row of the suite: a fault, what is fed meanwhile, and the judgement of what is left."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests import tools
+from tests.faults.feeder import Feeder
+from tests.faults.killer import Kill, Killer
+from tests.faults.verdict import Expected, Verdict, judge
+from tests.faults.world import PLAIN, Plan, World
+from tests.support import until
+
+CAUGHT_UP = 120.0
+"""Seconds after a fault's end within which every job has ended and no group is behind (I7)."""
+
+
+class Missed(AssertionError):
+    """A row did not show what it promises; says what."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """What a fault has to work with. `expected` are jobs that it submits itself; `told` what it measured."""
+
+    world: World
+    killer: Killer
+    chance: random.Random
+    feeder: Feeder
+    expected: dict[str, Expected] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def expect(self, holds: object, what: str) -> None:
+        """Raise `Missed` unless it holds."""
+        if not holds:
+            raise Missed(what)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One row of the table. `windows`: kills that must have fallen into each window, else the run proves nothing.
+
+    `fed`: whether callers submit while the fault lasts, `least` documents at any rate, one every `every` seconds.
+    """
+
+    number: int
+    name: str
+    fault: Callable[[Scene], None]
+    windows: Mapping[str, int] = field(default_factory=dict)
+    plan: Plan = PLAIN
+    needs: tuple[str, ...] = ()
+    fed: bool = True
+    every: float = 0.7
+    least: int = 6
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run of a row came to."""
+
+    row: Row
+    verdict: Verdict = field(default_factory=Verdict)
+    kills: list[Kill] = field(default_factory=list)
+    jobs: int = 0
+    seconds: float = 0.0
+    told: list[str] = field(default_factory=list)
+    fault: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the row showed all that it promises."""
+        return self.verdict.clean and not self.fault
+
+    def hits(self) -> Counter[str]:
+        """Kills by window."""
+        return Counter(kill.window for kill in self.kills)
+
+
+def impossible(row: Row) -> str:
+    """Why this machine cannot run a row; empty where it can."""
+    return ", ".join(f"{tool} is missing" for tool in row.needs if tools.missing(tool))
+
+
+def run(row: Row, world: World, seed: int) -> Outcome:
+    """Feed, break, mend, settle, judge."""
+    began = time.monotonic()
+    chance = random.Random(f"{seed}/{row.number}")
+    killer = Killer(world.stack, world.servers)
+    scene = Scene(world, killer, chance, Feeder(world, chance, row.every, row.least))
+    outcome = Outcome(row, kills=killer.log, told=scene.told)
+    try:
+        _break(row, scene)
+        expected = scene.feeder.accepted | scene.expected
+        outcome.jobs = len(expected)
+        settle(world, expected)
+    except AssertionError as error:
+        outcome.fault = str(error)
+    finally:
+        world.mend()
+    expected = scene.feeder.accepted | scene.expected
+    outcome.verdict = judge(asyncio.run(world.history()), expected, world.plan.indexes)
+    outcome.fault = outcome.fault or _invalid(row, killer)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _break(row: Row, scene: Scene) -> None:
+    if row.fed:
+        scene.feeder.start()
+    try:
+        row.fault(scene)
+    finally:
+        scene.world.mend()
+        if row.fed:
+            scene.feeder.stop()
+
+
+def settle(world: World, expected: Mapping[str, Expected], seconds: float = CAUGHT_UP) -> None:
+    """Wait until every job has ended, no group is behind, and every end was announced."""
+    until(lambda: asyncio.run(world.ended(expected)), seconds, "every job ended")
+    until(world.caught_up, seconds, "no group behind")
+
+    def announced() -> bool:
+        verdict = judge(asyncio.run(world.history()), expected, world.plan.indexes)
+        return not any("announced" in line for line in verdict.lost)
+
+    until(announced, 30, "every end announced")
+
+
+def _invalid(row: Row, killer: Killer) -> str:
+    hits = killer.windows()
+    few = [f"{window} {hits[window]} of {wanted}" for window, wanted in row.windows.items() if hits[window] < wanted]
+    if few:
+        return f"too few kills inside a window prove nothing: {', '.join(few)}"
+    if any(not kill.in_flight for kill in killer.log if kill.window != "any"):
+        return "a kill was not logged with its record in flight"
+    slow = killer.slow()
+    return f"{slow[0].slot} was away for {slow[0].recovery:.1f} s" if slow else ""
