@@ -69,7 +69,7 @@ def test_a_right_history_is_clean() -> None:
         (replace(RIGHT, parts=RIGHT.parts[:1]), "lost"),
         (replace(RIGHT, indexes={"pgvector": ()}), "lost"),
         (replace(RIGHT, said=RIGHT.said[:-1]), "lost"),
-        (replace(RIGHT, said=RIGHT.said[:-2] + RIGHT.said[-1:]), "lost"),
+        (replace(RIGHT, said=(*RIGHT.said[:-2], RIGHT.said[-1])), "lost"),
         (replace(RIGHT, said=(*RIGHT.said, RIGHT.said[-1])), "doubled"),
         (replace(RIGHT, said=(*RIGHT.said, replace(READ, id=str(uuid.uuid4())))), "doubled"),
         (replace(RIGHT, results=(replace(RIGHT.results[0], id=str(uuid.uuid4())),)), "doubled"),

@@ -1,6 +1,6 @@
 """A whole stack to be broken: servers in our own hand, wires that can be cut, and the platform's own processes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +147,7 @@ class World:
         self.wires[name] = proxies.wire(name, upstream)
         return self.wires[name].port
 
-    def _kafka(self, proxies: Toxiproxy | None) -> Mapping[str, str]:
+    def _kafka(self, proxies: Toxiproxy | None) -> dict[str, str]:
         """A broker that tells its clients the wires' ports, workers and API processes each their own."""
         self._direct, controller, workers, apis = ports.free(4)
         names = {"WORKERS": workers, "APIS": apis}
@@ -170,7 +170,7 @@ class World:
         self.api_kafka = f"127.0.0.1:{wired['APIS']}"
         return {"HEADRACE_KAFKA": f"127.0.0.1:{wired['WORKERS']}"}
 
-    def _database(self, proxies: Toxiproxy | None) -> Mapping[str, str]:
+    def _database(self, proxies: Toxiproxy | None) -> dict[str, str]:
         (port,) = ports.free(1)
         self._postgres = Postgres(self.folder / "postgres", port)
         self.servers["postgres"] = self._held.enter_context(Held(self._postgres))
@@ -179,7 +179,7 @@ class World:
         netloc = f"{place.netloc.rpartition('@')[0]}@{host}"
         return {"HEADRACE_POSTGRES_ADMIN": urlunsplit(place._replace(netloc=netloc))}
 
-    def _vectors(self, proxies: Toxiproxy | None) -> Mapping[str, str]:
+    def _vectors(self, proxies: Toxiproxy | None) -> dict[str, str]:
         own = ports.free(len(PORTS))
         self._weaviate = Weaviate(self.folder / "weaviate", own)
         self.servers["weaviate"] = self._held.enter_context(Held(self._weaviate))

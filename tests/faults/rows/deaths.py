@@ -3,10 +3,13 @@
 import os
 import signal
 import time
+from functools import partial
+from pathlib import Path
 
 from deploy.local.samples import letters
-from tests.faults.suite import Plan, Row, Scene
+from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
+from tests.faults.world import Plan
 from tests.flow.stops import stopped
 from tests.support import until
 
@@ -62,7 +65,7 @@ def _zombie(scene: Scene) -> None:
         since = len(scene.world.stack.events())
         with stopped(scene.world.stack.pids()[slot]):
             time.sleep(SESSION + 5)
-        until(lambda slot=slot, since=since: _back(scene, slot, since), 40, f"{slot} works again")
+        until(partial(_back, scene, slot, since), 40, f"{slot} works again")
 
 
 def _back(scene: Scene, slot: str, since: int) -> bool:
@@ -74,9 +77,9 @@ def _ended(scene: Scene, since: int) -> set[str]:
     return {event["slot"] for event in scene.world.stack.events()[since:] if event["event"] == "exit"}
 
 
-def _busy(run, slot: str) -> bool:
-    running = run / f"{slot}.running"
-    return running.exists() and bool(running.read_text().strip())
+def _busy(run: Path, slot: str) -> bool:
+    noted = run / f"{slot}.inflight"
+    return noted.exists() and "headrace.ocr" in noted.read_text()
 
 
 ROWS = (
