@@ -14,6 +14,7 @@ from bench.bare import BareLoop
 from bench.machine import Span, cpu_of, resident, tree
 from deploy.local.samples import letters
 from deploy.local.session import Session
+from deploy.local.stack import ENGINES
 
 TITLE = "The whole way over a bare loop"
 DOCUMENTS, PAGES = 5, 4  # 20 pages, as a caller sends them: several short documents
@@ -27,7 +28,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
     """Interleave bare loop and platform; medians of each round's ratios, and what each process holds in memory."""
     cores = sorted(os.sched_getaffinity(0))[:CORES]
     os.sched_setaffinity(0, cores)  # both sides inherit it: as many processes, on the same cores
-    os.environ["HEADRACE_OCR_WORKERS"] = str(len(cores))
+    os.environ |= {"HEADRACE_OCR_WORKERS": str(len(cores)), **ENGINES}
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"letter-{number}.pdf" for number in range(DOCUMENTS)]
         for file in files:
