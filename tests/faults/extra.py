@@ -20,6 +20,10 @@ class Extra:
         self.name = name
         self._ready = stack.folder / "run" / f"{name}.ready"
         self._argv = like.cmdline()
+        if "--own-port" in self._argv:  # an API process: on a port of its own alone
+            (port,) = ports.free(1)
+            self.url = f"http://127.0.0.1:{port}"
+            self._argv = [*self._argv[: self._argv.index("--fd")], "--own-port", str(port)]
         self._log = stack.folder / "logs" / f"{name}.log"
         self._env = like.environ() | {"HEADRACE_SLOT": name} | dict(settings or {})
         if "HEADRACE_METRICS_PORT" in self._env:
@@ -34,10 +38,10 @@ class Extra:
         assert self.child is not None
         children.end([self.child], grace=20)
 
-    def start(self, argv: list[str] | None = None) -> None:
+    def start(self) -> None:
         """Start it; returns at once."""
         self._ready.unlink(missing_ok=True)
-        self.child = children.spawn(argv or self._argv, log=self._log, env=self._env)
+        self.child = children.spawn(self._argv, log=self._log, env=self._env)
 
     def ready(self) -> bool:
         """Whether it works."""

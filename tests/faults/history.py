@@ -123,7 +123,7 @@ async def collect(broker: Broker, database: str, weaviate: tuple[str, str] | Non
     results = "select job, part, tenant, ce_id::text, '', text from results"
     parts = "select job, part, tenant, ce_id::text, kind from current_parts"
     return History(
-        said=[one for topic in TOPICS if topic.name not in _NOT_OF_JOBS for one in _topic(broker, topic.name)],
+        said=[one for name in TOPICS if name.name not in _NOT_OF_JOBS for one in topic(broker, name.name)],
         commits=list(_commits(read(broker, _OFFSETS))),
         deaths=_deaths(run_dir / "kills.ndjson"),
         jobs=[Job(*row) for row in await _rows(database, jobs)],
@@ -133,15 +133,16 @@ async def collect(broker: Broker, database: str, weaviate: tuple[str, str] | Non
     )
 
 
-def _topic(broker: Broker, topic: str) -> Iterable[Said]:
-    for message in read(broker, topic):
+def topic(broker: Broker, name: str) -> Iterable[Said]:
+    """All that lies on a topic and has an envelope."""
+    for message in read(broker, name):
         try:
             envelope = Envelope.from_headers(message.headers() or ())
         except RecordError:  # what a row put there to be refused
             continue
         place = Place(envelope.job, envelope.run, envelope.part)
         yield Said(
-            topic, message.partition(), message.offset(), message.timestamp()[1], str(envelope.id), envelope.name,
+            name, message.partition(), message.offset(), message.timestamp()[1], str(envelope.id), envelope.name,
             place, envelope.tenant, envelope, _json(message.value()),
         )  # fmt: skip
 

@@ -35,6 +35,19 @@ class Scene:
     expected: dict[str, Expected] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
 
+    def submit(self, name: str, content: bytes, promised: Expected, **fields: str) -> str:
+        """One document of a row's own; its job."""
+        with self.world.client(promised.tenant) as client:
+            answer = client.post("/v1/jobs", files={"file": (name, content)}, data=fields)
+        self.expect(answer.status_code == 202, f"a submission was answered with {answer.status_code}")
+        job = str(answer.json()["id"])
+        self.expected[job] = promised
+        return job
+
+    def last(self, seconds: float) -> None:
+        """Let a fault last: its length is part of it."""
+        time.sleep(seconds)
+
     def expect(self, holds: object, what: str) -> None:
         """Raise `Missed` unless it holds."""
         if not holds:

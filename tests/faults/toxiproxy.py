@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import httpx2
 
@@ -31,10 +30,9 @@ class Wire:
             self._client.delete(f"{self._path}/toxics/{toxic['name']}").raise_for_status()
         self._client.post(self._path, json={"enabled": True}).raise_for_status()
 
-    def poison(self, kind: str, *, upwards: bool = False, **attributes: Any) -> None:
-        """Add a toxic by toxiproxy's name and attributes, on the way to the clients or `upwards` to the server."""
-        stream = "upstream" if upwards else "downstream"
-        toxic = {"type": kind, "stream": stream, "attributes": attributes}
+    def poison(self, kind: str, **attributes: int) -> None:
+        """Add a toxic by toxiproxy's name and attributes, on the way to the clients."""
+        toxic = {"type": kind, "stream": "downstream", "attributes": attributes}
         self._client.post(f"{self._path}/toxics", json=toxic).raise_for_status()
 
 

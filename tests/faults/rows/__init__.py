@@ -1,6 +1,7 @@
 """The rows by number."""
 
-from tests.faults.rows import changes, deaths
+from tests.faults.rows import broker, callers, changes, deaths, limits, stores
 from tests.faults.suite import Row
 
-ROWS: dict[int, Row] = {row.number: row for module in (deaths, changes) for row in module.ROWS}
+_MODULES = (deaths, changes, broker, stores, callers, limits)
+ROWS: dict[int, Row] = {row.number: row for module in _MODULES for row in module.ROWS}

@@ -43,10 +43,7 @@ def _told_to_end(scene: Scene) -> None:
     """A page takes 15 s: what a worker that is told to end cannot finish within its grace is read again."""
     path = scene.world.folder / "two.pdf"
     letters(path, 2)
-    with scene.world.client() as client:
-        answer = client.post("/v1/jobs", files={"file": ("two.pdf", path.read_bytes())})
-    job = str(answer.json()["id"])
-    scene.expected[job] = Expected("demo", pages=2)
+    scene.submit("two.pdf", path.read_bytes(), Expected("demo", pages=2))
     run = scene.world.stack.folder / "run"
     until(lambda: any(_busy(run, slot) for slot in ("ocr-1", "ocr-2")), 60, "a page in work")
     slot = next(slot for slot in ("ocr-1", "ocr-2") if _busy(run, slot))

@@ -1,0 +1,129 @@
+"""Rows 10 to 12, 14, 16 and 17: Kafka dies, falls silent, forgets, loses what was not read, or is hard to reach."""
+
+import shutil
+import time
+from typing import Any
+
+import httpx2
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from producers.clients import librdkafka
+from schemas.topics import OCR, OCR_INTERACTIVE
+from tests.faults.documents import sections
+from tests.faults.extra import Extra
+from tests.faults.killer import Kill
+from tests.faults.suite import Row, Scene
+from tests.faults.verdict import Expected
+from tests.flow.stops import stopped
+from tests.support import until
+
+_PROXIED = ("toxiproxy-server",)
+AWAY, SILENT = 15.0, 40.0
+
+
+def _dies(scene: Scene) -> None:
+    """Away for 15 s: nobody is promised anything meanwhile."""
+    kafka = scene.world.servers["kafka"]
+    scene.last(3)
+    kafka.kill()
+    scene.last(AWAY)
+    scene.expect(scene.feeder.answers[503], "no caller was told 503 while Kafka was away")
+    begun = time.monotonic()
+    kafka.start()
+    scene.killer.log.append(Kill("kafka", "any", "", time.monotonic() - begun, server=True))
+    scene.told.append(f"callers were answered {dict(scene.feeder.answers)}")
+
+
+def _silent(scene: Scene) -> None:
+    """Half dead for longer than any session and any publish: connections stay open, nothing is answered."""
+    scene.last(3)
+    scene.world.servers["kafka"].stop()
+    scene.last(SILENT)
+    scene.expect(scene.feeder.answers[503], "no caller was told 503 while Kafka was silent")
+    scene.world.servers["kafka"].resume()
+    scene.told.append(f"callers were answered {dict(scene.feeder.answers)}")
+
+
+def _forgets(scene: Scene) -> None:
+    """Every group's place is gone: all that lies on the log is worked on again, to no effect."""
+    kafka = scene.world.servers["kafka"]
+    scene.last(4)
+    kafka.end()
+    for folder in (scene.world.folder / "kafka" / "data").glob("__consumer_offsets-*"):
+        shutil.rmtree(folder)
+    kafka.start()
+    scene.last(5)
+
+
+def _passed_by_retention(scene: Scene) -> None:
+    """Pages are deleted from the log before a worker has read them: their jobs end at their deadline."""
+    pids = scene.world.stack.pids()
+    with stopped(pids["ocr-1"]), stopped(pids["ocr-2"]):
+        for number in range(3):
+            promised = Expected("demo", states=frozenset({"expired"}), mark=f"Pump {number} of")
+            scene.submit(f"late-{number}.txt", sections(4, number).encode(), promised, deadline_seconds="20")
+        scene.last(5)
+        _delete_all(scene, OCR.name, OCR_INTERACTIVE.name)
+    later = Expected("demo", mark="Pump 9 of", pages=4)
+    scene.submit("after.txt", sections(4, 9).encode(), later)
+
+
+def _delete_all(scene: Scene, *topics: str) -> None:
+    admin = AdminClient(librdkafka(scene.world.broker))
+    known = admin.list_topics(timeout=10).topics
+    places = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+    wanted: dict[TopicPartition, Any] = {place: OffsetSpec.latest() for place in places}
+    ends = admin.list_offsets(wanted)
+    deleted = admin.delete_records(
+        [TopicPartition(place.topic, place.partition, end.result(10).offset) for place, end in ends.items()]
+    )
+    for future in deleted.values():
+        future.result(10)
+
+
+def _hard_to_reach(scene: Scene) -> None:
+    """Slow, thin, cut in the middle, half open: each for a while, between the workers and Kafka."""
+    wire = scene.world.wires["kafka-workers"]
+    for seconds, kind, attributes in (
+        (10, "latency", {"latency": 500, "jitter": 400}),
+        (8, "bandwidth", {"rate": 1}),
+        (6, "reset_peer", {"timeout": 200}),
+        (12, "timeout", {"timeout": 0}),
+    ):
+        wire.poison(kind, **attributes)
+        scene.last(seconds)
+        wire.mend()
+        scene.last(2)
+
+
+def _parted(scene: Scene) -> None:
+    """One API process loses Kafka; it says so, and everything else works on."""
+    settings = {"HEADRACE_KAFKA": scene.world.api_kafka}
+    with Extra(scene.world.stack, "api-2", "api-9", settings) as parted:
+        parted.until_ready()
+        wire, url = scene.world.wires["kafka-apis"], parted.url
+        until(lambda: _status(url, "/readyz") == 200, 20, "the process to be ready")
+        wire.cut()
+        until(lambda: _status(url, "/readyz") == 503, 20, "the process to say that it is not ready")
+        scene.expect(_status(url, "/livez") == 200, "a process without Kafka is not to be killed")
+        own = scene.world.stack.headers()
+        refused = httpx2.post(f"{url}/v1/jobs", files={"file": ("a.txt", b"a")}, headers=own, timeout=30)
+        scene.expect(refused.status_code == 503, f"without Kafka a job was answered with {refused.status_code}")
+        scene.expect(scene.feeder.answers[503] == 0, "the other API processes were to accept jobs")
+        wire.mend()
+        until(lambda: _status(url, "/readyz") == 200, 30, "the process to be ready again")
+
+
+def _status(url: str, path: str) -> int:
+    return int(httpx2.get(url + path, timeout=10, trust_env=False).status_code)
+
+
+ROWS = (
+    Row(10, "Kafka killed, away for 15 s", _dies),
+    Row(11, "Kafka silent for 40 s", _silent),
+    Row(12, "Kafka comes back without any group's place", _forgets),
+    Row(14, "pages deleted from the log before they were read", _passed_by_retention, fed=False),
+    Row(16, "Kafka slow, thin, reset, half open", _hard_to_reach, needs=_PROXIED, every=1.5),
+    Row(17, "one API process parted from Kafka", _parted, needs=_PROXIED),
+)
