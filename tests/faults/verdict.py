@@ -1,6 +1,7 @@
 """The judge: what a history lost, did twice, or committed before it was done. A pure function of what was read."""
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -226,16 +227,29 @@ def _before_done(history: History) -> Iterable[str]:
     for said in history.said:
         kind = "settled" if said.kind in _SETTLED or said.topic in (DEAD_LETTERS.name, DELAYED.name) else said.kind
         settled.setdefault((kind, said.place), said.at)
-    waiting: dict[tuple[str, int], list[tuple[int, int, Said]]] = defaultdict(list)
+    read: dict[tuple[str, int], list[tuple[int, int, Said]]] = defaultdict(list)
     for said in history.said:
         if said.topic in _DONE:
-            done = _done_at(settled, said)
-            waiting[said.topic, said.partition].append((said.offset, done, said))
+            read[said.topic, said.partition].append((said.offset, _done_at(settled, said), said))
+    last = {place: _last_done(records) for place, records in read.items()}
     for commit in history.commits:
-        for offset, done, said in waiting.get((commit.topic, commit.partition), ()):
-            if commit.group.startswith("headrace.") and offset < commit.offset and done > commit.at:
-                what = f"{said.place} of {commit.topic}@{offset}"
-                yield f"{commit.group} committed {commit.offset} while {what} was not done"
+        known = last.get((commit.topic, commit.partition))
+        if known is None or not commit.group.startswith("headrace."):
+            continue
+        offsets, latest = known
+        below = bisect_left(offsets, commit.offset)
+        if below and latest[below - 1][0] > commit.at:
+            said = latest[below - 1][1]
+            what = f"{said.place} of {commit.topic}@{said.offset}"
+            yield f"{commit.group} committed {commit.offset} while {what} was not done"
+
+
+def _last_done(records: Sequence[tuple[int, int, Said]]) -> tuple[list[int], list[tuple[int, Said]]]:
+    """The offsets, and for each which of the records up to it was done last, and when."""
+    latest: list[tuple[int, Said]] = []
+    for _, done, said in records:
+        latest.append((done, said) if not latest or done > latest[-1][0] else latest[-1])
+    return [offset for offset, _, _ in records], latest
 
 
 def _done_at(settled: Mapping[tuple[str, Place], int], said: Said) -> int:
