@@ -19,7 +19,7 @@ from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
 from processors.stream.port import Adapter, Group
 from processors.watermark import Watermarks
-from producers import membership, provisioning
+from producers import membership, provisioning, takeover
 from producers.claims import ClaimingPublisher, redeem
 from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
@@ -27,7 +27,7 @@ from schemas.errors import DependencyDown
 from schemas.failpoints import Failpoints
 from schemas.ports import BlobStore
 from schemas.settings import Settings
-from schemas.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, EVENTS, GROUPS
+from schemas.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, EVENTS, GROUPS, SUCCEEDS
 from schemas.work import Step
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,8 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     if settings.run_dir is None and not settings.dev:
         raise SystemExit("HEADRACE_RUN_DIR is not set: without it an input that ends its worker is tried for ever")
     _wait_for_topics(group, settings)
-    _join_anew(group)
+    _until_answered(lambda: _join_anew(group))
+    _until_answered(lambda: _take_over(group))
     if settings.metrics_port:
         telemetry.serve(settings.metrics_port, settings.metrics_host)
     watermarks = Watermarks()
@@ -152,17 +153,30 @@ def mark_ready(settings: Settings) -> None:
         waiting.rename(settings.run_dir / f"{settings.slot}.ready")
 
 
-def _join_anew(group: Group) -> None:
+def _join_anew(group: Group) -> bool:
     """Be asked anew what this slot reads, where the release before it read other topics."""
+    if asyncio.run(membership.leave_for_others(group.broker, group.name, group.instance, group.topics)):
+        log.warning("%s: %s read other topics before and joins anew", group.name, group.instance)
+    return True
+
+
+def _take_over(group: Group) -> bool:
+    """Begin where the group came to that read a topic of ours in the release before, once it reads it no more."""
+    topic, predecessor = SUCCEEDS.get(group.name, ("", ""))
+    if not topic or asyncio.run(takeover.take_over(group.broker, group.name, topic, predecessor)):
+        return True
+    log.warning("%s waits: workers of the release before read %s as %s", group.name, topic, predecessor)
+    return False
+
+
+def _until_answered(done: Callable[[], bool]) -> None:
     while True:
         try:
-            if asyncio.run(membership.leave_for_others(group.broker, group.name, group.instance, group.topics)):
-                log.warning("%s: %s read other topics before and joins anew", group.name, group.instance)
+            if done():
+                return
         except DependencyDown as error:
             log.warning("%s", error)
-            time.sleep(1)
-        else:
-            return
+        time.sleep(1)
 
 
 def _wait_for_topics(group: Group, settings: Settings) -> None:

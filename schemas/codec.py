@@ -4,7 +4,7 @@ import uuid
 import zlib
 
 from schemas.documents import PAYLOADS, Payload
-from schemas.envelope import Envelope
+from schemas.envelope import NAMESPACE, Envelope
 from schemas.errors import NewerThanUs, RecordError
 from schemas.plans import PLANS
 from schemas.records import Outgoing, Record
@@ -48,6 +48,11 @@ def decode(record: Record) -> tuple[Envelope, Payload]:
         return envelope, payload.model_validate_json(record.value or b"")
     except ValueError as error:
         raise RecordError(f"the record's value is not a {envelope.kind}") from error
+
+
+def submission_id(job: str, sha256: str, run: int) -> uuid.UUID:
+    """The id of a run's `JobSubmitted`, which the ids of all that is made of it follow from, however it came there."""
+    return uuid.uuid5(NAMESPACE, f"{job}|{sha256}" if run == 1 else f"{job}|{sha256}|{run}")
 
 
 def page_spread(job: str, page: int) -> int:

@@ -77,6 +77,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     for group in sorted({reader for topic in TOPICS for reader in topic.readers if reader != "*"})
 }
 
+SUCCEEDS: dict[str, tuple[str, str]] = {"headrace.dispatcher": ("headrace.jobs", "headrace.prepare")}
+"""A group that reads what another group read in the release before: its topic, and the other's name."""
+
 
 FIRST: dict[str, Topic] = {PREPARE.name: PREPARE_INTERACTIVE, OCR.name: OCR_INTERACTIVE}
 """The topic of interactive work beside a step's own."""

@@ -11,7 +11,7 @@ from api.errors import declare
 from api.parts import PartsOf
 from api.v1.jobs import view_of
 from schemas import plans, topics
-from schemas.codec import encode
+from schemas.codec import encode, submission_id
 from schemas.control import ControlEntry
 from schemas.documents import CancelRequested, JobSubmitted
 from schemas.envelope import NAMESPACE, Envelope, new_trace
@@ -94,7 +94,7 @@ def _again(job: str, tenant: str, known: Submission, within: timedelta) -> Outgo
     if known.source is None:
         raise Conflict("the job's submission is not known here yet", retry_after=1)
     run = known.run + 1
-    submitted = uuid.uuid5(NAMESPACE, f"{job}|{known.source.sha256}|{run}")
+    submitted = submission_id(job, known.source.sha256, run)
     envelope = _envelope(submitted, JobSubmitted.kind(), job, tenant, known, run)
     envelope = envelope.model_copy(update={"deadline": envelope.at + within})
     pipeline = plans.PLANS[known.plan].pipeline

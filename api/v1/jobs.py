@@ -3,7 +3,6 @@
 import re
 import secrets
 import time
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -15,9 +14,9 @@ from api.errors import FieldProblem, InvalidRequest, declare
 from api.parts import Parts, PartsOf
 from api.uploads import SubmitFields, Upload, printable, receive
 from schemas import plans, topics
-from schemas.codec import encode
+from schemas.codec import encode, submission_id
 from schemas.documents import JobSubmitted
-from schemas.envelope import NAMESPACE, Envelope, child_span, new_trace
+from schemas.envelope import Envelope, child_span, new_trace
 from schemas.errors import (
     BadRequest,
     Conflict,
@@ -161,7 +160,7 @@ def _envelope(
 ) -> Envelope:
     fields, at = upload.fields, datetime.fromtimestamp(accepted, UTC)
     return Envelope(
-        id=uuid.uuid5(NAMESPACE, f"{job}|{upload.claim.sha256}"),
+        id=submission_id(job, upload.claim.sha256, 1),
         kind=JobSubmitted.kind(),
         at=at,
         job=job,

@@ -99,6 +99,16 @@ class Stack:
         """The stack's secrets."""
         return self._secrets
 
+    @property
+    def admin_url(self) -> str:
+        """The database owner's URL, once the database's folder is made."""
+        return self._given.postgres_admin or self._postgres.url
+
+    @property
+    def broker(self) -> Broker:
+        """How clients reach the log."""
+        return self._given.kafka or self._kafka.broker
+
     def servers(self) -> Iterator[Slot]:
         """PostgreSQL and Kafka, unless given, with their folders made ready."""
         if self._given.postgres_admin is None:
@@ -111,8 +121,12 @@ class Stack:
         from producers import provisioning
         from sinks.postgres.migrate import migrate
 
-        provisioning.apply(self._broker, dev=True, tenants=Settings().tenant_topics)
-        migrate(self._given.postgres_admin or self._postgres.url, self._secrets.passwords)
+        provisioning.apply(self.broker, dev=True, tenants=Settings().tenant_topics)
+        migrate(self.admin_url, self._secrets.passwords)
+        yield from self.members()
+
+    def members(self) -> Iterator[Slot]:
+        """The platform's own processes, whatever the log and the database hold."""
         for name in APIS:
             argv = ("api.main", "--fd", str(self._listener.fileno()), "--own-port", str(self._ports[name]))
             yield self._slot(name, "api", argv, pass_fds=(self._listener.fileno(),))
@@ -120,10 +134,6 @@ class Stack:
             yield self._slot(name, "worker", ("processors.worker", name.rpartition("-")[0]))
         for name in self._sinks:
             yield self._slot(name, "sink", ("sinks.worker", name.rpartition("-")[0]))
-
-    @property
-    def _broker(self) -> Broker:
-        return self._given.kafka or self._kafka.broker
 
     def _slot(self, name: str, group: Group, module: tuple[str, ...], pass_fds: tuple[int, ...] = ()) -> Slot:
         # -P: a file or folder of the user's named like a module of ours must not be imported in its place
@@ -134,7 +144,7 @@ class Stack:
         """What a process is told: its own role's password, and keys only where they are used."""
         inherited = {key: value for key, value in os.environ.items() if key != "HEADRACE_POSTGRES_ADMIN"}
         told = {
-            "HEADRACE_KAFKA": self._broker.bootstrap,
+            "HEADRACE_KAFKA": self.broker.bootstrap,
             "HEADRACE_BLOBS": self._given.blobs or (self._layout.data / "blobs").as_uri(),
             "HEADRACE_SLOT": name,
             "HEADRACE_RUN_DIR": str(self._layout.run),
@@ -151,7 +161,7 @@ class Stack:
         return inherited | told
 
     def _role_url(self, role: str) -> str:
-        admin = urlsplit(self._given.postgres_admin or self._postgres.url)
+        admin = urlsplit(self.admin_url)
         place = admin.netloc.rpartition("@")[2]
         return urlunsplit(admin._replace(netloc=f"{role}:{quote(self._secrets.passwords[role], safe='')}@{place}"))
 

@@ -86,6 +86,12 @@ def kept(name: str) -> Any:
     return json.loads((LAST / name).read_text())
 
 
+def groups() -> set[str]:
+    """Its consumer groups that every installation runs."""
+    found = {reader for topic in kept("topics.json").values() for reader in topic["readers"]}
+    return found - {"*", "headrace.index-weaviate"}
+
+
 def samples(path: Path = LAST / "records.ndjson") -> list[Record]:
     """The records that the release published, bytes as they lay on its log."""
     found = []
