@@ -29,6 +29,11 @@ class Held:
         """The server's process."""
         return self._child.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._child.poll() is None
+
     def kill(self) -> None:
         """kill -9 the server and all that it started."""
         with suppress(ProcessLookupError):

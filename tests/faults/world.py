@@ -1,5 +1,6 @@
 """A whole stack to be broken: servers in our own hand, wires that can be cut, and the platform's own processes."""
 
+import shutil
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from producers.lag import LagSource
 from schemas.broker import Broker
 from schemas.errors import DependencyDown
 from schemas.jobs import TERMINAL, JobState
+from schemas.settings import Settings
 from tests import tools
+from tests.faults.disk import mounted
 from tests.faults.history import History, collect
 from tests.faults.servers import Held
 from tests.faults.toxiproxy import Toxiproxy, Wire
@@ -29,13 +32,14 @@ from tests.faults.toxiproxy import Toxiproxy, Wire
 class Plan:
     """What a world is to be like; rows that want the same share one. Pairs, so that it can be a key.
 
-    `settings` are variables of the platform's processes, `kafka` properties of the broker, `disk` the bytes of the
-    file system that the broker writes to (0: the machine's own).
+    `settings` are variables of the platform's processes, in which `{folder}` stands for the world's own; `disk` the
+    size in MiB of the file system that the broker writes to (0: the machine's own); `models`: whether the model cache
+    is a copy, to be spoilt.
     """
 
     settings: tuple[tuple[str, str], ...] = ()
-    kafka: tuple[tuple[str, str], ...] = ()
     disk: int = 0
+    models: bool = False
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -130,6 +134,7 @@ class World:
             wire.mend()
 
     def _start(self) -> None:
+        (self.folder / "clock").write_text("+0\n")  # what says how wrong the clocks are must be there from the start
         poisoned = None
         if not tools.missing("toxiproxy-server"):
             poisoned = self._held.enter_context(Toxiproxy(self.folder))
@@ -137,8 +142,12 @@ class World:
         settings |= self._kafka(poisoned) | self._database(poisoned)
         if "weaviate" in self.plan.indexes:
             settings |= self._vectors(poisoned)
+        if self.plan.models:
+            shutil.copytree(Settings().models, self.folder / "models")
+            settings["HEADRACE_MODELS"] = str(self.folder / "models")
         (self.folder / "stack" / "run" / "failpoints").mkdir(parents=True)
-        session = Session(self.folder / "stack", settings | dict(self.plan.settings))
+        settings |= {name: value.format(folder=self.folder) for name, value in self.plan.settings}
+        session = Session(self.folder / "stack", settings)
         self.stack = self._held.enter_context(session)
 
     def _wire(self, proxies: Toxiproxy | None, name: str, upstream: int) -> int:
@@ -163,8 +172,9 @@ class World:
                 f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "WORKERS", "APIS", "CONTROLLER")
             ),
             "inter.broker.listener.name": "PLAINTEXT",
-            **dict(self.plan.kafka),
         }
+        if self.plan.disk:
+            self._held.enter_context(mounted(self.folder / "kafka", self.plan.disk))
         server = Kafka(self.folder / "kafka", self._direct, controller, properties=properties)
         self.servers["kafka"] = self._held.enter_context(Held(server))
         self.api_kafka = f"127.0.0.1:{wired['APIS']}"

@@ -10,11 +10,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from producers.clients import librdkafka
 from schemas.topics import OCR, OCR_INTERACTIVE
+from tests.faults.disk import full
 from tests.faults.documents import sections
 from tests.faults.extra import Extra
 from tests.faults.killer import Kill
 from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
+from tests.faults.world import Plan
 from tests.flow.stops import stopped
 from tests.support import until
 
@@ -119,11 +121,23 @@ def _status(url: str, path: str) -> int:
     return int(httpx2.get(url + path, timeout=10, trust_env=False).status_code)
 
 
+def _full(scene: Scene) -> None:
+    """Kafka's disk is full: nothing more is promised; once there is room and Kafka is up again, all goes on."""
+    kafka = scene.world.servers["kafka"]
+    scene.last(3)
+    with full(scene.world.folder / "kafka"):
+        until(lambda: scene.feeder.answers[503] > 1, 120, "callers are told 503")
+    if not kafka.running:  # it ends itself when its only disk fails
+        kafka.start()
+    scene.told.append(f"callers were answered {dict(scene.feeder.answers)}")
+
+
 ROWS = (
     Row(10, "Kafka killed, away for 15 s", _dies),
     Row(11, "Kafka silent for 40 s", _silent),
     Row(12, "Kafka comes back without any group's place", _forgets),
     Row(14, "pages deleted from the log before they were read", _passed_by_retention, fed=False),
+    Row(15, "Kafka's disk full", _full, plan=Plan(disk=300)),
     Row(16, "Kafka slow, thin, reset, half open", _hard_to_reach, needs=_PROXIED, every=1.5),
     Row(17, "one API process parted from Kafka", _parted, needs=_PROXIED),
 )
