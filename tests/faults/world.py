@@ -16,12 +16,14 @@ from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from deploy.local.session import Session
 from deploy.local.weaviate import PORTS, Weaviate
+from producers import provisioning
 from producers.lag import LagSource
 from schemas.broker import Broker
 from schemas.errors import DependencyDown
 from schemas.jobs import TERMINAL, JobState
 from schemas.settings import Settings
 from tests import tools
+from tests.faults.cluster import Cluster
 from tests.faults.disk import mounted
 from tests.faults.history import History, collect
 from tests.faults.servers import Held
@@ -33,12 +35,13 @@ class Plan:
     """What a world is to be like; rows that want the same share one. Pairs, so that it can be a key.
 
     `settings` are variables of the platform's processes, in which `{folder}` stands for the world's own; `disk` the
-    size in MiB of the file system that the broker writes to (0: the machine's own); `models`: whether the model cache
-    is a copy, to be spoilt.
+    size in MiB of the file system that the broker writes to (0: the machine's own); `brokers` is one or three;
+    `models`: whether the model cache is a copy, to be spoilt.
     """
 
     settings: tuple[tuple[str, str], ...] = ()
     disk: int = 0
+    brokers: int = 1
     models: bool = False
 
     @property
@@ -76,7 +79,7 @@ class World:
     @property
     def broker(self) -> Broker:
         """Kafka past every wire, for the judge."""
-        return Broker(f"127.0.0.1:{self._direct}")
+        return self._broker
 
     @property
     def database(self) -> str:
@@ -139,7 +142,8 @@ class World:
         if not tools.missing("toxiproxy-server"):
             poisoned = self._held.enter_context(Toxiproxy(self.folder))
         settings = {"HEADRACE_ENGINES": "sleep:0.02", "HEADRACE_INDEXES": ",".join(self.plan.indexes)}
-        settings |= self._kafka(poisoned) | self._database(poisoned)
+        settings |= self._kafka(poisoned) if self.plan.brokers == 1 else self._brokers()
+        settings |= self._database(poisoned)
         if "weaviate" in self.plan.indexes:
             settings |= self._vectors(poisoned)
         if self.plan.models:
@@ -158,13 +162,11 @@ class World:
 
     def _kafka(self, proxies: Toxiproxy | None) -> dict[str, str]:
         """A broker that tells its clients the wires' ports, workers and API processes each their own."""
-        self._direct, controller, workers, apis = ports.free(4)
+        direct, controller, workers, apis = ports.free(4)
         names = {"WORKERS": workers, "APIS": apis}
         wired = {name: self._wire(proxies, f"kafka-{name.lower()}", port) for name, port in names.items()}
-        listeners = ",".join(
-            f"{name}://127.0.0.1:{port}" for name, port in {"PLAINTEXT": self._direct, **names}.items()
-        )
-        told = ",".join(f"{name}://127.0.0.1:{port}" for name, port in {"PLAINTEXT": self._direct, **wired}.items())
+        listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in {"PLAINTEXT": direct, **names}.items())
+        told = ",".join(f"{name}://127.0.0.1:{port}" for name, port in {"PLAINTEXT": direct, **wired}.items())
         properties = {
             "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller}",
             "advertised.listeners": told,
@@ -175,10 +177,17 @@ class World:
         }
         if self.plan.disk:
             self._held.enter_context(mounted(self.folder / "kafka", self.plan.disk))
-        server = Kafka(self.folder / "kafka", self._direct, controller, properties=properties)
+        self._broker = Broker(f"127.0.0.1:{direct}")
+        server = Kafka(self.folder / "kafka", direct, controller, properties=properties)
         self.servers["kafka"] = self._held.enter_context(Held(server))
         self.api_kafka = f"127.0.0.1:{wired['APIS']}"
         return {"HEADRACE_KAFKA": f"127.0.0.1:{wired['WORKERS']}"}
+
+    def _brokers(self) -> dict[str, str]:
+        self.cluster = self._held.enter_context(Cluster(self.folder))
+        self._broker = self.cluster.broker
+        provisioning.apply(self._broker)  # with three replicas, before the stack would be content with one
+        return {"HEADRACE_KAFKA": self._broker.bootstrap}
 
     def _database(self, proxies: Toxiproxy | None) -> dict[str, str]:
         (port,) = ports.free(1)

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from producers.clients import librdkafka
-from schemas.topics import OCR, OCR_INTERACTIVE
+from schemas.topics import JOBS, OCR, OCR_INTERACTIVE
 from tests.faults.disk import full
 from tests.faults.documents import sections
 from tests.faults.extra import Extra
@@ -56,6 +56,23 @@ def _forgets(scene: Scene) -> None:
         shutil.rmtree(folder)
     kafka.start()
     scene.last(5)
+
+
+def _leaders_die(scene: Scene) -> None:
+    """Of three brokers the one that leads acceptance is killed, twice: two go on, and what they confirmed is there."""
+    cluster = scene.world.cluster
+    for partition in (0, 1):
+        scene.last(4)
+        leader = cluster.leader(JOBS.name, partition)
+        cluster.kill(leader)
+        _three_more(scene)
+        cluster.start(leader)
+        cluster.until_whole()
+
+
+def _three_more(scene: Scene) -> None:
+    accepted = len(scene.feeder.accepted)
+    until(lambda: len(scene.feeder.accepted) > accepted + 2, 60, "jobs accepted by two brokers")
 
 
 def _passed_by_retention(scene: Scene) -> None:
@@ -136,6 +153,7 @@ ROWS = (
     Row(10, "Kafka killed, away for 15 s", _dies),
     Row(11, "Kafka silent for 40 s", _silent),
     Row(12, "Kafka comes back without any group's place", _forgets),
+    Row(13, "of three brokers the leader killed, twice", _leaders_die, plan=Plan(brokers=3)),
     Row(14, "pages deleted from the log before they were read", _passed_by_retention, fed=False),
     Row(15, "Kafka's disk full", _full, plan=Plan(disk=300)),
     Row(16, "Kafka slow, thin, reset, half open", _hard_to_reach, needs=_PROXIED, every=1.5),

@@ -127,21 +127,39 @@ def _blobs(scene: Scene) -> None:
     pids = scene.world.stack.pids()
     with stopped(pids["ocr-1"]), stopped(pids["ocr-2"]):
         jobs = [scene.submit("four.pdf", path.read_bytes(), Expected("demo", PARTIAL, pages=4)) for _ in range(2)]
-
-        def pictures(job: str) -> dict[int, str]:
-            said = [one for name in (OCR.name, OCR_INTERACTIVE.name) for one in topic(scene.world.broker, name)]
-            return {one.place.part: one.value["image"]["key"] for one in said if one.place.job == job}
-
-        until(lambda: all(len(pictures(job)) == 4 for job in jobs), 60, "every page's picture stored")
+        until(lambda: all(len(_pictures(scene, job)) == 4 for job in jobs), 60, "every page's picture stored")
         blobs = scene.world.stack.folder / "blobs"
-        (blobs / pictures(jobs[0])[2]).unlink()
-        changed = blobs / pictures(jobs[1])[3]
+        (blobs / _pictures(scene, jobs[0])[2]).unlink()
+        changed = blobs / _pictures(scene, jobs[1])[3]
         content = bytearray(changed.read_bytes())
         content[len(content) // 2] ^= 1
         changed.write_bytes(content)
     until(lambda: asyncio.run(scene.world.ended(jobs)), 120, "both jobs ended")
     wrong = asyncio.run(_results(scene.world.database, jobs)) & {(jobs[0], 2), (jobs[1], 3)}
     scene.expect(not wrong, "a page whose picture was not what was stored has a result")
+
+
+def _slow_head(scene: Scene) -> None:
+    """A page cannot be read yet and is tried again, while pages behind it are done and their workers are killed."""
+    path = scene.world.folder / "head.pdf"
+    letters(path, 8)
+    pids = scene.world.stack.pids()
+    with stopped(pids["ocr-1"]), stopped(pids["ocr-2"]):
+        either = Expected("demo", frozenset({"succeeded", "partial"}), pages=8)
+        jobs = [scene.submit("head.pdf", path.read_bytes(), either) for _ in range(3)]
+        until(lambda: len(_pictures(scene, jobs[-1])) == 8, 60, "every page's picture stored")
+        first = scene.world.stack.folder / "blobs" / _pictures(scene, jobs[0])[1]
+        away = first.with_name("away")
+        first.rename(away)
+    for slot in ("ocr-1", "ocr-2", "ocr-1", "ocr-2"):
+        scene.killer.at(slot, scene.chance.choice(("handler", "commit")))
+    away.rename(first)
+
+
+def _pictures(scene: Scene, job: str) -> dict[int, str]:
+    """Where the picture of each page of a job lies in the blob store."""
+    said = [one for name in (OCR.name, OCR_INTERACTIVE.name) for one in topic(scene.world.broker, name)]
+    return {one.place.part: one.value["image"]["key"] for one in said if one.place.job == job}
 
 
 async def _results(url: str, jobs: list[str]) -> set[tuple[str, int]]:
@@ -166,6 +184,7 @@ def _outage_of_sinks(scene: Scene) -> None:
 
 
 ROWS = (
+    Row(5, "a slow head, four kills while others pass it", _slow_head),
     Row(18, "PostgreSQL killed, cut off, read-only, out of connections", _database, needs=_PROXIED),
     Row(19, "deadlocks in PostgreSQL", _deadlocks, every=0.3),
     Row(20, "Weaviate down, silent, slow, cut short", _vectors, needs=_VECTORS),
