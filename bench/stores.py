@@ -80,9 +80,9 @@ class WeaviateFloor:
 
     def made(self, tasks: Sequence[Task]) -> list[list[DataObject[dict[str, Any], None]]]:
         """The objects of a batch by the hundred, with all that the sink stores."""
-        from sinks.weaviate_index import _object
+        from sinks.weaviate_objects import object_of
 
-        objects = [_object(page, passage) for page in pages_of(tasks) for passage in page.passages]
+        objects = [object_of(page, passage) for page in pages_of(tasks) for passage in page.passages]
         return [objects[start : start + 100] for start in range(0, len(objects), 100)]
 
     async def write(self, calls: Sequence[list[DataObject[dict[str, Any], None]]]) -> None:

@@ -16,6 +16,7 @@ from cli import (
     migrate,
     models,
     processes,
+    reconcile,
     search,
     show,
     stack,
@@ -29,7 +30,7 @@ from schemas.errors import DependencyDown, HeadraceError
 FAMILIES = {
     "Documents and jobs": (submit, search, jobs, documents, show),
     "This machine": (stack, doctor, demo, models, jars, evaluate),
-    "The platform": (tail, topics, migrate, processes),
+    "The platform": (tail, topics, migrate, reconcile, processes),
 }
 
 

@@ -23,7 +23,7 @@ READS = {
     "worker": (*_MEMBER, "MODELS", "BATCH", "ENGINES", "MAX_*", "DECODE_*"),
     "sink": (
         *_MEMBER, "POSTGRES", "WEAVIATE", "WEAVIATE_*", "TENANT_TOPICS", "OUTBOX_DAYS", "DEADLINE_HOURS",
-        "OVERDUE_SECONDS",
+        "OVERDUE_SECONDS", "RECONCILE_SECONDS",
     ),
     "api": (
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",

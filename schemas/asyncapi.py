@@ -23,7 +23,7 @@ _WRITERS = {
     "headrace.jobs": ("api",), "headrace.prepare": ("dispatcher",), "headrace.prepare-interactive": ("dispatcher",),
     "headrace.ocr": ("prepare", "dispatcher"), "headrace.ocr-interactive": ("prepare", "dispatcher"),
     "headrace.redrives": ("api",), "headrace.delayed": ("worker",), "headrace.load": ("dispatcher",),
-    "headrace.chunk": ("prepare", "ocr", "dispatcher"), "headrace.embed": ("chunk", "dispatcher"),
+    "headrace.chunk": ("prepare", "ocr", "dispatcher", "relay"), "headrace.embed": ("chunk", "dispatcher"),
     "headrace.vectors": ("embed", "dispatcher"),
     "headrace.events": ("api", "prepare", "ocr", "chunk", "embed", "index-pgvector", "index-weaviate", "relay"),
     "headrace.documents": ("api", "relay"), "headrace.results": ("relay",), "headrace.relay": ("relay",),

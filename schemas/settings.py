@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     """How long a job may take where its caller named no deadline; then it is expired."""
     overdue_seconds: float = Field(default=15, gt=0)
     """How often the reconciler looks for jobs past their deadline."""
+    reconcile_seconds: float = Field(default=900, gt=0)
+    """How often the reconciler compares what was read, PostgreSQL's passages and Weaviate's."""
     models: Path = Path("~/.cache/headrace/models").expanduser()
     """The model cache that `headrace models fetch` fills."""
     id_keys: Annotated[dict[int, SecretStr], NoDecode] = Field(default_factory=dict)

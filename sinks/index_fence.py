@@ -5,7 +5,7 @@ the same promise: a page belongs to its highest run, and what was dropped stays 
 """
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -43,14 +43,15 @@ _CLAIM = text("""
     WITH asked AS (
         SELECT page.*, coalesce(dropped, 0) AS dropped
         FROM json_to_recordset(CAST(:rows AS json)) AS page (job text, page integer, tenant text, document_id text,
-            revision bigint, run integer)
+            revision bigint, run integer, passages integer)
         LEFT JOIN index_drops ON index_drops.index = :index AND index_drops.tenant = page.tenant
             AND index_drops.document_id = page.document_id
     ), claimed AS (
-        INSERT INTO indexed_pages (index, job, page, tenant, run)
-        SELECT :index, job, page, tenant, run FROM asked WHERE revision > dropped
+        INSERT INTO indexed_pages (index, job, page, tenant, run, passages)
+        SELECT :index, job, page, tenant, run, passages FROM asked WHERE revision > dropped
         ORDER BY job, page
-        ON CONFLICT (index, job, page) DO UPDATE SET run = excluded.run WHERE excluded.run >= indexed_pages.run
+        ON CONFLICT (index, job, page) DO UPDATE SET run = excluded.run, passages = excluded.passages
+        WHERE excluded.run >= indexed_pages.run
         RETURNING job, page, xmax <> 0 AS again
     )
     SELECT job, page, dropped, revision <= dropped AS refused, claimed.job IS NOT NULL AS ours, again
@@ -80,6 +81,12 @@ async def announced(engine: AsyncEngine, index: str, pages: Sequence[Page]) -> f
     async with transaction(engine) as connection:
         found = await bulk(connection, _CLAIM.bindparams(index=index), [_asked(page) for page in pages])
     return frozenset((row.job, row.page) for row in found if row.again)
+
+
+async def exclude_writers(connection: AsyncConnection, index: str, tenant: str, documents: Iterable[str]) -> None:
+    """Be alone with these documents in an index until the transaction ends: who writes them waits, or has ended."""
+    asked = [{"tenant": tenant, "document_id": document, "alone": True} for document in documents]
+    await bulk(connection, _LOCK.bindparams(index=index), asked)
 
 
 @asynccontextmanager
@@ -126,4 +133,5 @@ def _asked(page: Page) -> dict[str, str | int]:
         "document_id": page.document,
         "revision": page.revision,
         "run": page.run,
+        "passages": len(page.passages),
     }

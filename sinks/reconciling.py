@@ -4,10 +4,11 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from schemas.settings import Settings
 from sinks.overdue import Overdue
+from sinks.page_round import PageRound
 from sinks.postgres.engine import connect
 from sinks.postgres.lead import Lead
 from sinks.reconciler import Duty, Parts, Reconciler
@@ -33,10 +34,19 @@ async def once(settings: Settings, *, dry: bool) -> Counter[str]:
 async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
     """The duties, connected as they need."""
     engine = connect(settings.postgres.get_secret_value())
-    try:
-        yield [Duty("overdue", settings.overdue_seconds, Overdue(engine, settings.deadline_hours).run)]
-    finally:
-        await engine.dispose()
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(engine.dispose)
+        found = [
+            Duty("overdue", settings.overdue_seconds, Overdue(engine, settings.deadline_hours).run),
+            Duty("pages", settings.reconcile_seconds, PageRound(engine).run),
+        ]
+        if settings.weaviate:
+            from sinks.weaviate_round import WeaviateRound
+
+            passages = WeaviateRound(settings)
+            closing.push_async_callback(passages.close)
+            found.append(Duty("weaviate", settings.reconcile_seconds, passages.run))
+        yield found
 
 
 async def _serve(settings: Settings, ready: Callable[[], object], holding: Callable[[float], object]) -> int:

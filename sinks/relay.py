@@ -12,7 +12,7 @@ from producers.relay_log import RelayLog
 from schemas.errors import DependencyDown
 from schemas.failpoints import Failpoints
 from schemas.settings import Settings
-from schemas.topics import CONTROL, DOCUMENTS, EVENTS, RELAY, RESULTS, tenant_results
+from schemas.topics import CHUNK, CONTROL, DOCUMENTS, EVENTS, RELAY, RESULTS, tenant_results
 from sinks.postgres.outbox import PostgresOutbox
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def _serve(parts: Parts) -> int:
 def _wait_for_topics(settings: Settings) -> None:
     """Refuse to start without topics; a log that is away is waited for."""
     own = (tenant_results(tenant) for tenant in sorted(settings.tenant_topics))
-    needed = tuple(topic.name for topic in (RESULTS, RELAY, DOCUMENTS, EVENTS, CONTROL, *own))
+    needed = tuple(topic.name for topic in (RESULTS, RELAY, DOCUMENTS, EVENTS, CHUNK, CONTROL, *own))
     while True:
         try:
             return provisioning.check(settings.broker, needed, dev=settings.dev)

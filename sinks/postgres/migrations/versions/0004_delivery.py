@@ -94,6 +94,7 @@ ALTER TABLE parts
     );
 ALTER TABLE results ADD COLUMN plan text;
 CREATE INDEX jobs_by_deadline ON jobs (deadline) WHERE finished_at IS NULL;
+ALTER TABLE indexed_pages ADD COLUMN passages integer;
 CREATE INDEX chunks_of_tenant ON chunks (tenant, id);
 """
 
