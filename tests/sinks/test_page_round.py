@@ -18,9 +18,15 @@ from sinks.pgvector_index import PgvectorIndex
 from sinks.postgres.engine import connect
 from sinks.projector import Projector
 from tests.contract.passages import dropped, plain
-from tests.sinks.databases import NO_FAILPOINTS, Database, rows
+from tests.sinks.databases import NO_FAILPOINTS, Database, fresh, rows
 from tests.sinks.events import about, new_job, prepared, read, submitted
 from tests.sinks.events import indexed as confirmed
+
+
+@pytest.fixture(scope="module")
+def database(postgres: str) -> Database:
+    """One of its own: a round goes over all jobs."""
+    return fresh(postgres)
 
 
 @pytest.fixture
