@@ -1,10 +1,15 @@
-"""Rows 6 and 7: restarts in turn, and workers that come and go."""
+"""Rows 6, 7 and 32: restarts in turn, workers that come and go, topics that grow."""
 
 import time
 from contextlib import ExitStack
 
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from producers.clients import librdkafka
+from schemas.topics import CHUNK, EMBED, EVENTS, JOBS, OCR, OCR_INTERACTIVE, VECTORS
 from tests.faults.extra import Extra
 from tests.faults.suite import Row, Scene
+from tests.faults.world import Plan
 from tests.support import until
 
 _ROLLED = (
@@ -20,6 +25,9 @@ _ROLLED = (
     "api-2",
 )
 _ROUNDS = 2
+_WIDENED = (JOBS, OCR, OCR_INTERACTIVE, CHUNK, EMBED, VECTORS, EVENTS)
+_OWN = Plan(settings=(("HEADRACE_BATCH", "32"),))
+"""A world of its own, whose topics are as no other row wants them."""
 
 
 def _rolling(scene: Scene) -> None:
@@ -42,7 +50,18 @@ def _one_eight_one(scene: Scene) -> None:
     scene.told.append(f"two again after {time.monotonic() - begun:.0f} s")
 
 
+def _more_partitions(scene: Scene) -> None:
+    """Every topic of work gets twice its partitions while documents come in."""
+    scene.last(4)
+    admin = AdminClient(librdkafka(scene.world.broker))
+    wanted = [NewPartitions(topic.name, 2 * topic.partitions) for topic in _WIDENED]
+    for future in admin.create_partitions(wanted).values():
+        future.result(10)
+    scene.last(20)
+
+
 ROWS = (
     Row(6, "rolling restart of every role", _rolling),
     Row(7, "workers 2 to 8 to 2", _one_eight_one),
+    Row(32, "twice the partitions while they are in use", _more_partitions, plan=_OWN),
 )
