@@ -25,18 +25,20 @@ class ClaimingPublisher:
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """As `Publisher.publish`; raises `DependencyDown` when the blob store does not answer."""
-        await self._publisher.publish([await self._put_aside(record) for record in records])
+        await self._publisher.publish([await put_aside(record, self._blobs) for record in records])
 
     async def ping(self) -> None:
         """Whether the log answers."""
         await self._publisher.ping()
 
-    async def _put_aside(self, record: Outgoing) -> Outgoing:
-        if record.value is None or len(record.value) <= INLINE_LIMIT:
-            return record
-        claim = await asyncio.to_thread(self._blobs.put, _key(record, record.value), record.value)
-        header = (_HEADER, claim.model_dump_json().encode())
-        return dataclasses.replace(record, value=b"{}", headers=(*record.headers, header))
+
+async def put_aside(record: Outgoing, blobs: BlobStore) -> Outgoing:
+    """The record with a claim in its value's place, where that is large; raises `DependencyDown`."""
+    if record.value is None or len(record.value) <= INLINE_LIMIT:
+        return record
+    claim = await asyncio.to_thread(blobs.put, _key(record, record.value), record.value)
+    header = (_HEADER, claim.model_dump_json().encode())
+    return dataclasses.replace(record, value=b"{}", headers=(*record.headers, header))
 
 
 async def redeem(record: Record, blobs: BlobStore) -> Record:

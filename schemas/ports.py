@@ -55,6 +55,10 @@ class BlobStore(Pingable, Protocol):
         """The bytes of a claim (blocking), checked against its sha256; raises `DecodeFailed` or `BlobMissing`."""
         ...
 
+    def find(self, key: str) -> bytes | None:
+        """The bytes at a key that nobody holds a claim of (blocking), None where there are none."""
+        ...
+
     async def delete(self, key: str) -> None:
         """Forget a key; forgetting an unknown one is no error."""
         ...

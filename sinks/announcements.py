@@ -5,15 +5,17 @@ once, whichever projector came to it and by whatever way.
 """
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas import topics
 from schemas.codec import encode
 from schemas.control import ControlEntry
-from schemas.documents import DocumentDropped, JobErased, Payload
+from schemas.documents import DocumentDropped, JobErased, PagesReopened, Payload
 from schemas.envelope import NAMESPACE, Envelope
 from schemas.jobs import picture_path
+from schemas.records import Outgoing
 from schemas.results import DocumentDeleted, JobEnded, PageEnded, PublicClaim
 from sinks.fan_in import EndedJob, EndedPage
 
@@ -72,6 +74,25 @@ def cancelled(tenant: str, job: str, run: int) -> Row:
     }
 
 
+def pages_reopened(envelope: Envelope, run: int, pages: Mapping[int, str]) -> Row:
+    """Pages of a job (each with the step where it goes on) are worked on again by themselves."""
+    payload = PagesReopened(pages=tuple(sorted(pages)), step=", ".join(sorted(set(pages.values()))))
+    return _of_job(topics.EVENTS.name, envelope, payload, run=run, part=0, at=datetime.now(UTC))
+
+
+def announced(envelope: Envelope, record: Outgoing) -> Row:
+    """Any record as a row of the outbox."""
+    return {
+        "ce_id": str(envelope.id),
+        "tenant": envelope.tenant,
+        "job": envelope.job,
+        "topic": record.topic,
+        "key": record.key.decode(),
+        "headers": [[name, value.decode()] for name, value in record.headers],
+        "value": (record.value or b"").decode(),
+    }
+
+
 def job_erased(envelope: Envelope, run: int, source: str, *, ended: bool) -> Row:
     """The bytes of the deleted job in `envelope` are to be erased.
 
@@ -107,16 +128,7 @@ def _of_document(topic: str, envelope: Envelope, payload: Payload) -> Row:
 
 
 def _row(topic: str, envelope: Envelope, payload: Payload) -> Row:
-    record = encode(topic, envelope, payload)
-    return {
-        "ce_id": str(envelope.id),
-        "tenant": envelope.tenant,
-        "job": envelope.job,
-        "topic": topic,
-        "key": record.key.decode(),
-        "headers": [[name, value.decode()] for name, value in record.headers],
-        "value": (record.value or b"").decode(),
-    }
+    return announced(envelope, encode(topic, envelope, payload))
 
 
 def _id(*named: object) -> uuid.UUID:

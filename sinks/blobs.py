@@ -66,15 +66,21 @@ class FolderBlobs:
 
     def read(self, claim: Claim) -> bytes:
         """The bytes of a claim (blocking); raises `DecodeFailed` when they differ, `BlobMissing` when they are gone."""
-        _check(claim.key)
-        with _disk():
-            try:
-                content = bytes(obstore.get(self._store, claim.key).bytes())
-            except FileNotFoundError:
-                raise BlobMissing from None
+        content = self.find(claim.key)
+        if content is None:
+            raise BlobMissing
         if len(content) != claim.size or hashlib.sha256(content).hexdigest() != claim.sha256:
             raise DecodeFailed("the stored bytes are not those that were sent")
         return content
+
+    def find(self, key: str) -> bytes | None:
+        """The bytes at a key (blocking), None where there are none; raises `DependencyDown` for a sick disk."""
+        _check(key)
+        with _disk():
+            try:
+                return bytes(obstore.get(self._store, key).bytes())
+            except FileNotFoundError:
+                return None
 
     async def delete(self, key: str) -> None:
         """Forget a key, known or not, and its folder where that is empty then."""

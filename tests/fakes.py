@@ -65,6 +65,9 @@ class FakeBlobs:
     def read(self, claim: Claim) -> bytes:
         return self.kept[claim.key]
 
+    def find(self, key: str) -> bytes | None:
+        return self.kept.get(key)
+
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
 

@@ -67,7 +67,8 @@ COUNT = text("""
     SELECT job, document, kinds, count(*) AS parts, max(run) AS run, sum(run - 1) AS repeats, max(pages) AS pages,
         min(began) AS began, max(ended) AS ended
     FROM (
-        SELECT job, part = 0 AS document, array_agg(kind ORDER BY kind) AS kinds, max(run) AS run, max(pages) AS pages,
+        SELECT job, part = 0 AS document, array_agg(kind ORDER BY kind) AS kinds, max(pages) AS pages,
+            coalesce(max(run) FILTER (WHERE kind <> 'cancelling'), 1) AS run,
             min(at) FILTER (WHERE kind NOT IN ('submitted', 'cancelling')) AS began,
             max(at) FILTER (WHERE kind LIKE ANY (settling)) AS ended
         FROM current_parts
@@ -86,7 +87,8 @@ PAGES = text("""
             max(detail) FILTER (WHERE kind = 'failed') AS detail
         FROM json_to_recordset(CAST(:rows AS json)) AS asked (job text, part integer, needed text[], settling text[])
         CROSS JOIN LATERAL (
-            SELECT max(run) AS run FROM parts WHERE parts.job = asked.job AND parts.part IN (0, asked.part)
+            SELECT max(run) AS run FROM parts
+            WHERE parts.job = asked.job AND parts.part IN (0, asked.part) AND kind <> 'cancelling'
         ) AS current
         JOIN parts ON parts.job = asked.job AND parts.part = asked.part AND parts.run >= current.run
         GROUP BY parts.job, parts.part, parts.tenant

@@ -98,6 +98,19 @@ ALTER TABLE indexed_pages ADD COLUMN passages integer;
 CREATE INDEX chunks_of_tenant ON chunks (tenant, id);
 """
 
+# A caller's wish to cancel begins no run of any part, and lapses with the next run of one.
+_VIEW = """
+CREATE OR REPLACE VIEW current_parts WITH (security_invoker = true) AS
+SELECT job, part, kind, tenant, run, ce_id, at, pages, step, code, detail
+FROM (
+    SELECT *, max(run) OVER (PARTITION BY job) AS highest,
+        max(run) FILTER (WHERE kind <> 'cancelling') OVER (PARTITION BY job, part) AS own,
+        max(run) FILTER (WHERE part = 0 AND kind <> 'cancelling') OVER (PARTITION BY job) AS documents
+    FROM parts
+) AS seen
+WHERE run >= CASE WHEN kind = 'cancelling' THEN highest ELSE greatest(own, documents) END
+"""
+
 _OF_TENANTS = ("waiting_jobs", "waiting_slices", "waiting_records", "dead_letters", "dead_letter_actions")
 _READ_BY_API = ("waiting_jobs", "dead_letters", "dead_letter_actions")
 
@@ -106,6 +119,7 @@ def upgrade() -> None:
     """Create and change everything; the release before this one goes on with its own columns."""
     for statement in filter(str.strip, _TABLES.split(";\n")):
         op.execute(statement)
+    op.execute(_VIEW)
     for table in _OF_TENANTS:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
