@@ -1,7 +1,7 @@
 """The rows by number."""
 
-from tests.faults.rows import broker, callers, changes, deaths, limits, stores
+from tests.faults.rows import broker, callers, changes, deaths, limits, records, stores
 from tests.faults.suite import Row
 
-_MODULES = (deaths, changes, broker, stores, callers, limits)
+_MODULES = (deaths, changes, broker, stores, callers, limits, records)
 ROWS: dict[int, Row] = {row.number: row for module in _MODULES for row in module.ROWS}
