@@ -86,6 +86,11 @@ class World:
         """The owner's URL past every wire."""
         return self._postgres.url
 
+    @property
+    def vectors(self) -> tuple[str, str] | None:
+        """Weaviate's addresses past every wire, where there is one."""
+        return (self._weaviate.url, self._weaviate.grpc) if "weaviate" in self.servers else None
+
     def client(self, tenant: str = "demo", timeout: float = 20) -> httpx2.Client:
         """A caller."""
         return httpx2.Client(
@@ -94,10 +99,7 @@ class World:
 
     async def history(self) -> History:
         """What lies everywhere now."""
-        weaviate = None
-        if "weaviate" in self.servers:
-            weaviate = (self._weaviate.url, self._weaviate.grpc)
-        return await collect(self.broker, self.database, weaviate, self.stack.folder / "run")
+        return await collect(self.broker, self.database, self.vectors, self.stack.folder / "run")
 
     def behind(self) -> dict[str, int]:
         """Groups with records that wait, and how many; raises `DependencyDown`.

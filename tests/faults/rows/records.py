@@ -22,7 +22,7 @@ def _newer(scene: Scene) -> None:
     placed: list[int] = []
     producer.produce(
         CHUNK.name, like.value(), like.key(), partition=like.partition(), headers=headers,
-        on_delivery=lambda _, message: placed.append(message.offset()),
+        on_delivery=lambda _, message: placed.append(message.offset() or 0),
     )  # fmt: skip
     producer.flush(20)
     place = TopicPartition(CHUNK.name, like.partition(), placed[0] + 1)

@@ -8,15 +8,18 @@ import asyncpg
 
 from deploy.local.samples import letters
 from schemas.topics import OCR, OCR_INTERACTIVE
+from sinks.weaviate_client import WeaviateConnection
 from tests.faults.history import topic
 from tests.faults.killer import Kill
 from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
+from tests.faults.world import Plan
 from tests.flow.stops import stopped
 from tests.support import until
 
 _PROXIED = ("toxiproxy-server",)
 _VECTORS = ("toxiproxy-server", "weaviate-server")
+_OFTEN = Plan(settings=(("HEADRACE_RECONCILE_SECONDS", "5"),))
 PARTIAL = frozenset({"partial"})
 
 
@@ -120,6 +123,35 @@ def _vectors(scene: Scene) -> None:
         scene.last(1)
 
 
+def _forgetful(scene: Scene) -> None:
+    """Weaviate is killed, and comes back without passages that it had confirmed: the reconciler puts them back."""
+    scene.last(6)
+    scene.feeder.stop()
+    until(lambda: asyncio.run(scene.world.ended(scene.feeder.accepted)), 60, "every job ended")
+    begun = time.monotonic()
+    scene.killer.now("weaviate")
+    names = asyncio.run(_forget(scene, 12))
+    until(lambda: not asyncio.run(_missing(scene, names)), 90, "what was forgotten is there again")
+    scene.told.append(f"{len(names)} passages back after {time.monotonic() - begun:.0f} s")
+
+
+async def _forget(scene: Scene, count: int) -> set[str]:
+    held = (await scene.world.history()).indexes["weaviate"]
+    chosen = scene.chance.sample(sorted(held, key=lambda one: one.id), count)
+    assert scene.world.vectors is not None
+    connection = WeaviateConnection(*scene.world.vectors)
+    try:
+        for one in chosen:
+            await (await connection.passages()).with_tenant(one.tenant).data.delete_by_id(one.id)
+    finally:
+        await connection.close()
+    return {one.id for one in chosen}
+
+
+async def _missing(scene: Scene, names: set[str]) -> set[str]:
+    return names - {one.id for one in (await scene.world.history()).indexes["weaviate"]}
+
+
 def _blobs(scene: Scene) -> None:
     """Of one document a page's picture is deleted, of another a byte of it is changed: that page fails, no other."""
     path = scene.world.folder / "four.pdf"
@@ -188,6 +220,7 @@ ROWS = (
     Row(18, "PostgreSQL killed, cut off, read-only, out of connections", _database, needs=_PROXIED),
     Row(19, "deadlocks in PostgreSQL", _deadlocks, every=0.3),
     Row(20, "Weaviate down, silent, slow, cut short", _vectors, needs=_VECTORS),
+    Row(21, "Weaviate forgets what it confirmed", _forgetful, plan=_OFTEN, needs=("weaviate-server",)),
     Row(22, "a page's picture missing or changed", _blobs),
     Row(35, "both stores out of reach for 40 s", _outage_of_sinks, needs=_PROXIED, every=1.0),
 )
