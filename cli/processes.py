@@ -13,7 +13,7 @@ import typer
 from cli.errors import CliError, Exit
 
 StepName = Literal["prepare", "ocr", "chunk", "embed"]
-SinkName = Literal["projector", "index-pgvector", "index-weaviate", "relay", "eraser", "reconciler"]
+SinkName = Literal["projector", "index-pgvector", "index-weaviate", "relay", "eraser", "dead-letters", "reconciler"]
 
 _MEMBER = (
     "KAFKA", "KAFKA_*", "BLOBS", "SLOT", "RUN_DIR", "METRICS_*", "DEV", "SESSION_SECONDS", "PUBLISH_SECONDS", "STREAM",
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command(epilog=_reads("sink"))
     def sink(name: Annotated[SinkName, typer.Argument(help="The sink.", metavar="NAME")]) -> None:
-        """Run one sink: projector, index-pgvector, index-weaviate, relay, eraser or reconciler."""
+        """Run one sink: projector, index-pgvector, index-weaviate, relay, eraser, dead-letters or reconciler."""
         _become("sinks.worker", name)
 
     @app.command(epilog=_reads("api"))

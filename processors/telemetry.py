@@ -1,6 +1,7 @@
 """What a worker measures, and the port where it can be read."""
 
 import threading
+from collections.abc import Mapping
 from importlib.metadata import version
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -22,8 +23,16 @@ QUEUE_SECONDS = Histogram(
 HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
 CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])
 Gauge("headrace_build_info", "Which release runs.", ["version"]).labels(version("headrace-server")).set(1)
+_OPEN = Gauge("headrace_dead_letters_open", "Dead letters that are open, by the step that rejected them.", ["step"])
 READY = threading.Event()
 """Set once the process works: `/readyz` answers 503 until then."""
+
+
+def open_letters(by_step: Mapping[str, int]) -> None:
+    """How many dead letters are open at each step; a step that is not named has none."""
+    _OPEN.clear()
+    for step, count in by_step.items():
+        _OPEN.labels(step).set(count)
 
 
 class _Quiet(WSGIRequestHandler):

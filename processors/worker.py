@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -23,9 +24,13 @@ from producers import membership, provisioning, takeover
 from producers.claims import ClaimingPublisher, redeem
 from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
+from schemas.codec import decode
+from schemas.documents import Payload
+from schemas.envelope import Envelope
 from schemas.errors import DependencyDown
 from schemas.failpoints import Failpoints
 from schemas.ports import BlobStore
+from schemas.records import Record
 from schemas.settings import Settings
 from schemas.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, EVENTS, GROUPS, SUCCEEDS
 from schemas.work import Step
@@ -37,7 +42,7 @@ log = logging.getLogger(__name__)
 class Job:
     """How one step or sink runs: its handler, its largest batch, and its stream where the settings name none.
 
-    `skips` as in `runner.Parts`.
+    `skips` and `decode` as in `runner.Parts`; so is `unpack`, which without it fetches what was put aside.
     """
 
     name: str
@@ -45,6 +50,8 @@ class Job:
     limit: int
     stream: str
     skips: bool = True
+    unpack: Callable[[Record], Awaitable[Record]] | None = None
+    decode: Callable[[Record], tuple[Envelope, Payload]] = decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +135,9 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
                 finish=watermarks.finish,
                 owned=watermarks.is_open,
                 limit=job.limit,
-                unpack=lambda record: redeem(record, blobs),
+                unpack=job.unpack or partial(redeem, blobs=blobs),
                 skips=job.skips,
+                decode=job.decode,
             )
         )
 

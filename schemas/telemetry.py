@@ -42,6 +42,8 @@ Metric = Literal[
     "headrace_reconciler_found_total",
     # Gauge {duty}: when a round of the reconciler's duty last ended well, Unix seconds.
     "headrace_reconciler_round_timestamp_seconds",
+    # Gauge {step}: dead letters that nobody has redriven or discarded, by the step that rejected them.
+    "headrace_dead_letters_open",
     # Gauge: records on the dead-letter topic.
     "headrace_dead_letters_records",
     # Gauge {version}: always 1; which release a process runs.

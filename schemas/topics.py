@@ -64,7 +64,9 @@ CONTROL = Topic(
 )
 LOAD = Topic("headrace.load", 1, ("LoadReport",), "dispatcher", ("*",), compacted=True)
 ATTEMPTS = Topic("headrace.attempts", 1, ("AttemptsMarked",), "group, topic, partition, offset", ("*",), compacted=True)
-DEAD_LETTERS = Topic("headrace.dead-letters", 1, (), "the record's own", ("*",), retention_ms=30 * DAY)
+DEAD_LETTERS = Topic(
+    "headrace.dead-letters", 1, (), "the record's own", ("headrace.dead-letters",), retention_ms=30 * DAY
+)
 
 TOPICS: tuple[Topic, ...] = (
     JOBS, PREPARE, PREPARE_INTERACTIVE, OCR, OCR_INTERACTIVE, CHUNK, EMBED, VECTORS, EVENTS, DOCUMENTS, REDRIVES,

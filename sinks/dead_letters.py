@@ -16,7 +16,7 @@ _TEND_SECONDS = 10.0
 
 
 class DeadLetters:
-    """A `Sink` over `headrace.dead-letters`, as role `headrace_sink`. It takes whatever lies there, and rejects nothing.
+    """A `Sink` over `headrace.dead-letters`, as role `headrace_sink`: it takes whatever lies there.
 
     `on_open` is told how many letters are open at each step.
     """

@@ -142,7 +142,7 @@ async def _taken(connection: AsyncConnection, task: Task) -> list[Letter]:
     payload = task.payload
     assert isinstance(payload, RedriveRequested | DiscardRequested)
     asked = {"ids": [str(letter) for letter in payload.letters], "tenant": task.envelope.tenant}
-    return [Letter.of(row) for row in (await connection.execute(letters.TAKE, asked)).mappings()]
+    return [Letter.of(dict(row)) for row in (await connection.execute(letters.TAKE, asked)).mappings()]
 
 
 async def _pages(connection: AsyncConnection, own: Iterable[Letter]) -> Mapping[int, Row[Any]]:

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 
 from processors import logs, telemetry
@@ -40,13 +41,20 @@ def _eraser(settings: Settings, _: Failpoints) -> Sink:
     return Eraser(open_blobs(settings.blobs))
 
 
+def _dead_letters(settings: Settings, failpoints: Failpoints) -> Sink:
+    from sinks.dead_letters import DeadLetters
+
+    return DeadLetters(settings.postgres.get_secret_value(), failpoints, telemetry.open_letters)
+
+
 SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {
     "projector": _projector,
     "index-pgvector": _pgvector,
     "index-weaviate": _weaviate,
     "eraser": _eraser,
+    "dead-letters": _dead_letters,
 }
-HEARS_ALL = frozenset({"projector", "eraser"})  # also of jobs that are cancelled or expired
+HEARS_ALL = frozenset({"projector", "eraser", "dead-letters"})  # also of jobs that are cancelled or expired
 BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs
 
 
@@ -71,6 +79,10 @@ def main() -> int:
         return _alone(name, settings)
     sink = SINKS[name](settings, Failpoints(settings.slot, settings.run_dir))
     job = Job(name, SinkHandler(sink), BATCH, "kafka", skips=name not in HEARS_ALL)
+    if name == "dead-letters":
+        from sinks.dead_letters import addressed, as_it_lies
+
+        job = replace(job, unpack=as_it_lies, decode=addressed)
     return run(job, settings, open_blobs(settings.blobs))
 
 

@@ -26,7 +26,7 @@ ADOPT = text("""
 ERASE = text("""
     WITH erased AS (
         UPDATE dead_letters SET key = NULL, headers = '[]', value = NULL, detail = '', document_id = '',
-            state = CASE state WHEN 'open' THEN 'discarded' ELSE state END
+            state = CASE dead_letters.state WHEN 'open' THEN 'discarded' ELSE dead_letters.state END
         FROM jobs WHERE dead_letters.job = jobs.id AND jobs.deleted AND dead_letters.headers <> '[]'
         RETURNING dead_letters.id, dead_letters.tenant
     )

@@ -56,7 +56,9 @@ def test_nobody_is_told_a_secret_that_it_does_not_use() -> None:
     holders = {
         "HEADRACE_POSTGRES_ADMIN": {"migrate"}, "HEADRACE_ID_KEYS": {"api"}, "HEADRACE_API_KEYS": {"api"},
         "HEADRACE_WEAVIATE_KEY": {"api", "index-weaviate", "reconciler"},
-        "HEADRACE_POSTGRES": {"api", "projector", "index-pgvector", "index-weaviate", "relay", "reconciler"},
+        "HEADRACE_POSTGRES": {
+            "api", "projector", "index-pgvector", "index-weaviate", "relay", "dead-letters", "reconciler",
+        },
     }  # fmt: skip
     for variable, names in holders.items():
         assert {name for name, service in OURS.items() if variable in service["environment"]} == names, variable

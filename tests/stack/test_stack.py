@@ -42,7 +42,7 @@ def _slots(stack: Running) -> dict[str, dict[str, Any]]:
 
 def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack: Running) -> None:
     slots = _slots(stack)
-    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 14
+    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 15
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{slots['kafka']['port']}"})
     described = {
         name: future.result(10)
@@ -57,6 +57,7 @@ def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack:
         "headrace.projector": ["projector-1"],
         "headrace.index-pgvector": ["index-pgvector-1"],
         "headrace.eraser": ["eraser-1"],
+        "headrace.dead-letters": ["dead-letters-1"],
     }
 
 
@@ -73,7 +74,7 @@ def test_secrets_reach_only_the_processes_that_use_them(stack: Running) -> None:
     told = {name: psutil.Process(slot["pid"]).environ() for name, slot in _slots(stack).items()}
     assert {name for name in told if "HEADRACE_API_KEYS" in told[name]} == {"api-1", "api-2"}
     assert {name for name in told if "HEADRACE_POSTGRES" in told[name]} == {
-        "api-1", "api-2", "projector-1", "index-pgvector-1", "relay-1", "reconciler-1",
+        "api-1", "api-2", "projector-1", "index-pgvector-1", "relay-1", "dead-letters-1", "reconciler-1",
     }  # fmt: skip
     assert not any("HEADRACE_POSTGRES_ADMIN" in environment for environment in told.values())
 
