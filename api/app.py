@@ -12,7 +12,7 @@ from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
 from api.streams import EventStreams
-from api.v1 import control, documents, embeddings, events, jobs, models, pages, search
+from api.v1 import control, dead_letters, documents, embeddings, events, jobs, models, pages, search
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -43,7 +43,7 @@ def create_app(parts: Parts) -> FastAPI:
 
 def with_routes(app: FastAPI) -> FastAPI:
     """`app` with all routes and their description."""
-    for module in (jobs, pages, control, events, documents, search, embeddings, models, health, docs):
+    for module in (jobs, pages, control, events, dead_letters, documents, search, embeddings, models, health, docs):
         app.include_router(module.router)
     described = lru_cache(partial(description.openapi, app))
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -35,6 +35,15 @@ _MODEL = {
     "max_tokens": 256,
 }  # fmt: skip
 
+_LETTER = {
+    "id": "6c0f3a52-7d1e-5b0a-9a3f-2f6d1c4b8e90", "state": "open", "job": _JOB, "document_id": "invoices/2026-114",
+    "page": 17, "run": 1, "plan": "5e0c1b2a3d4f5e6a", "kind": "headrace.PagePrepared.v1", "step": "ocr",
+    "code": "decode_failed", "detail": "the page's picture is too narrow to be read", "cause": "8d1f0b3c5a7e9021",
+    "attempt": 1, "at": _AT, "position": "headrace.ocr[3]@4711",
+}  # fmt: skip
+_CLAIM = {"key": f"demo/{_JOB}/pages/1/00017.png", "sha256": _SHA256, "size": 48211}
+_EDITS = {"settings": {"ocr": {"det_limit_side": 1280}}, "payload": None}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "JobAccepted": {
         "id": _JOB, "state": "queued", "document_id": "invoices/2026-114", "revision": _REVISION,
@@ -54,6 +63,24 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "DocumentView": _DOCUMENT,
     "DocumentList": {"data": [_DOCUMENT], "has_more": False, "next": None},
     "DocumentDeletion": {"document_id": "invoices/2026-114", "through": _REVISION},
+    "LetterList": {"data": [_LETTER], "has_more": False, "next": None},
+    "LetterView": {
+        **_LETTER, "envelope": {"job": _JOB, "run": 1, "part": 17, "tenant": "demo", "lane": "interactive"},
+        "payload": {"image": _CLAIM, "width": 40, "height": 6000, "media_type": "image/png"},
+        "story": [{"seq": 9, "event": "page.failed", "run": 1, "page": 17, "at": _AT, "data": {"step": "ocr"}}],
+        "audit": [{"action": "redriven", "by": "req_5f2a1c3d", "at": _AT, "run": 2, "reason": "", "edits": _EDITS}],
+    },
+    "CauseList": {
+        "data": [
+            {
+                "cause": _LETTER["cause"], "step": "ocr", "code": "decode_failed", "detail": _LETTER["detail"],
+                "letters": 3, "first": _AT, "last": _AT, "example": _LETTER["id"],
+            }
+        ]
+    },
+    "Chosen": {"where": {"step": "ocr", "cause": _LETTER["cause"]}},
+    "ChosenToRedrive": {"letters": [_LETTER["id"]], "edits": _EDITS},
+    "LettersTaken": {"taken": 1, "plans": {"5e0c1b2a3d4f5e6a": "91b0c5d7e2f34a68"}},
     "SearchRequest": {"query": "what is the total?", "mode": "hybrid", "limit": 5},
     "SearchResponse": {"query": "what is the total?", "hits": [_HIT]},
     "EmbeddingRequest": {"model": "all-MiniLM-L6-v2", "input": ["what is the total?"], "encoding_format": "float"},

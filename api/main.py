@@ -21,10 +21,12 @@ from api.app import create_app
 from api.parts import Parts
 from api.streams import EventStreams
 from producers.lag import LagSource
+from producers.plan_view import PlanView
 from producers.publisher import KafkaPublisher
 from schemas.ids import JobIds
 from schemas.ports import VectorSearch
 from schemas.settings import Settings
+from schemas.topics import CONTROL
 
 
 class ClosableSearch(VectorSearch, Protocol):
@@ -39,13 +41,14 @@ def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
     from processors.engines import factory
     from sinks.blobs import open_blobs
+    from sinks.postgres.letter_reader import PostgresLetterReader
     from sinks.postgres.listener import JobListener
     from sinks.postgres.reader import PostgresJobReader
 
     database = settings.postgres.get_secret_value()
     jobs, bell, search = PostgresJobReader(database), JobListener(database), search_of(settings)
     publisher = KafkaPublisher(settings.broker, settings.publish_seconds)
-    lag = LagSource(settings.broker)
+    lag, letters = LagSource(settings.broker), PostgresLetterReader(database)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),
@@ -56,7 +59,15 @@ def connect(settings: Settings) -> Parts:
         ids=JobIds({number: secret.get_secret_value() for number, secret in settings.id_keys.items()}),
         settings=settings,
         lag=lag,
-        closers=(publisher.close, bell.close, jobs.close, search.close, partial(asyncio.to_thread, lag.close)),
+        letters=letters,
+        closers=(
+            publisher.close,
+            bell.close,
+            jobs.close,
+            letters.close,
+            search.close,
+            partial(asyncio.to_thread, lag.close),
+        ),
     )
 
 
@@ -84,6 +95,7 @@ def main() -> None:
     if options.fd is not None:
         sockets.append(socket.socket(fileno=options.fd))
     app = create_app(connect(settings))
+    PlanView(CONTROL.name, settings.broker).start()
     config = uvicorn.Config(
         app,
         access_log=False,

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from producers.lag import GroupLag
 from schemas.ids import JobIds
-from schemas.ports import BlobStore, JobReader, Publisher, TextEmbedder, VectorSearch
+from schemas.ports import BlobStore, JobReader, LetterReader, Publisher, TextEmbedder, VectorSearch
 from schemas.settings import Settings
 
 
@@ -56,6 +56,7 @@ class Parts:
     ids: JobIds
     settings: Settings
     lag: LagReader
+    letters: LetterReader
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 

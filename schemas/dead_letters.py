@@ -3,6 +3,7 @@
 import hashlib
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -136,3 +137,15 @@ def cause_of(step: str, code: str, detail: str) -> str:
     """The fingerprint of how something failed: numbers, ids and what is quoted make no difference."""
     alike = " ".join(_VARIES.sub("#", detail.lower()).split())
     return hashlib.sha256(f"{step}|{code}|{alike}".encode()).hexdigest()[:16]
+
+
+def foreign(payload: Any, tenant: str, at: str = "") -> str:
+    """Where in a payload (a JSON pointer) bytes are named that are not below the tenant's own; empty for nowhere."""
+    if isinstance(payload, Mapping):
+        key = payload.get("key")
+        if "sha256" in payload and not (isinstance(key, str) and key.startswith(f"{tenant}/") and ".." not in key):
+            return f"{at}/key"
+        return next(filter(None, (foreign(value, tenant, f"{at}/{name}") for name, value in payload.items())), "")
+    if isinstance(payload, list):
+        return next(filter(None, (foreign(value, tenant, f"{at}/{place}") for place, value in enumerate(payload))), "")
+    return ""

@@ -4,7 +4,7 @@ HeadraceError
 ├── InputError            the caller's bytes or words (reject: never retried)
 │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
 │   │   DecodeTimeout PoisonRecord
-│   └── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry
+│   └── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry LetterClosed
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
 ├── Overloaded            more at once than this process takes (503, come back soon)
@@ -176,6 +176,14 @@ class NothingToRetry(InputError):
     code = "nothing_to_retry"
     status = 409
     title = "The job has not ended, or has succeeded"
+
+
+class LetterClosed(InputError):
+    """Only an open dead letter is redriven or discarded."""
+
+    code = "letter_closed"
+    status = 409
+    title = "The dead letter was redriven or discarded already"
 
 
 class RecordError(HeadraceError):

@@ -170,6 +170,7 @@ class PageResult(BaseModel):
     lines: list[Line]
     blocks: list[Block] = []
     layers: list[TextLayer] = Field(default=[], description="Text layers that were not taken for the page's text.")
+    plan: str = Field(default="", description="The plan that made it: the job's, unless it was redriven with another.")
     engine: EngineStamp
     times: Times
 

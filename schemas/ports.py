@@ -1,10 +1,21 @@
 """The ports: what the house asks of the world. Each says whether it answers, by `ping()`."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from schemas.dead_letters import (
+    CauseList,
+    Chosen,
+    LetterAction,
+    LetterFilter,
+    LetterList,
+    LetterQuery,
+    LetterState,
+    LetterSummary,
+)
 from schemas.documents import Claim, EngineStamp
 from schemas.envelope import Lane
 from schemas.jobs import (
@@ -20,7 +31,7 @@ from schemas.jobs import (
     SearchHit,
     SearchMode,
 )
-from schemas.records import Outgoing
+from schemas.records import Outgoing, Record
 from schemas.results import RelayPosition
 
 
@@ -146,6 +157,45 @@ class JobReader(Pingable, Protocol):
 
     async def projected_through(self) -> datetime | None:
         """The low-water time: everything accepted before it is projected. None before the first projection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter whole: `record` is the one that was rejected, at its own place on the log."""
+
+    summary: LetterSummary
+    record: Record
+    story: Sequence[JobEvent]
+    audit: Sequence[LetterAction]
+
+
+class ChosenLetter(NamedTuple):
+    """A dead letter that an order means."""
+
+    id: uuid.UUID
+    plan: str
+    kind: str
+    state: LetterState
+
+
+class LetterReader(Protocol):
+    """Dead letters, as one tenant may see them."""
+
+    async def letters(self, tenant: str, query: LetterQuery) -> LetterList:
+        """A page of the tenant's letters, newest first; raises `BadRequest` for a cursor that is none of ours."""
+        ...
+
+    async def causes(self, tenant: str, where: LetterFilter) -> CauseList:
+        """The tenant's open letters by what went wrong, the most frequent first."""
+        ...
+
+    async def letter(self, tenant: str, letter: uuid.UUID) -> StoredLetter | None:
+        """One letter whole, or None where this tenant has no such."""
+        ...
+
+    async def chosen(self, tenant: str, chosen: Chosen, most: int) -> Sequence[ChosenLetter]:
+        """The letters that are meant, at most `most`: those named in any state, of the others only open ones."""
         ...
 
 

@@ -21,6 +21,8 @@ from schemas.work import Task
 from sinks.postgres.rows import cleaned
 
 DIMENSIONS = 384
+FORMER_PLANS = frozenset({"0514fcdb67f3f024", "5859d2d171e6fb4b", "d29f0def43e6f1a2"})
+"""The plans of 0.1.0."""
 _LENGTHS = (1e-6, 1e6)  # outside of them float32 loses a vector's direction when a database multiplies it by another
 _WORD = re.compile(r"[^\W_]+")
 
@@ -57,9 +59,17 @@ class Page:
 
     @property
     def place(self) -> uuid.UUID:
-        """The same for all that are to replace each other: pages of one number, document, revision and plan."""
-        place = (self.tenant, self.document, str(self.revision), str(self.page), self.plan)
-        return uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(place))
+        """The same for all that are to replace each other: pages of one number, document and revision."""
+        return self._place()
+
+    @property
+    def places(self) -> list[uuid.UUID]:
+        """All that its place was ever called: until 0.1.0 each plan had one of its own."""
+        return [self.place, *(self._place(plan) for plan in sorted({self.plan, *FORMER_PLANS}))]
+
+    def _place(self, *plan: str) -> uuid.UUID:
+        named = (self.tenant, self.document, str(self.revision), str(self.page), *plan)
+        return uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(named))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ _DROP = text("""
     WHERE chunks.tenant = gone.tenant AND chunks.document_id = gone.document_id AND chunks.revision <= gone.through
 """)
 
-# What an earlier run, or an earlier document of the same id, had on the page and this one has not.
+# What an earlier run, under whichever plan, or an earlier document of the same id had on the page and this one has not.
 _REPLACE = text("""
     DELETE FROM chunks USING json_to_recordset(CAST(:rows AS json)) AS page (tenant text, document_id text,
-        revision bigint, page integer, plan text, ids uuid[])
+        revision bigint, page integer, ids uuid[])
     WHERE chunks.tenant = page.tenant AND chunks.document_id = page.document_id AND chunks.revision = page.revision
-        AND chunks.page = page.page AND chunks.plan = page.plan AND chunks.id <> ALL (page.ids)
+        AND chunks.page = page.page AND chunks.id <> ALL (page.ids)
 """)
 
 # The vectors come beside the other columns, as bytes and in the same order.

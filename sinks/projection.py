@@ -139,7 +139,9 @@ def _result_row(task: Task) -> dict[str, Any]:
     if "\\u0000" in written:  # what `jsonb` refuses
         written = packed([payload.model_dump(mode="json")])[1:-1]
     row = {"job": envelope.job, "part": envelope.part, "tenant": envelope.tenant, "run": envelope.run}
-    return row | {"ce_id": str(envelope.id), "payload": written, "text": cleaned(payload.text)}
+    return row | {
+        "ce_id": str(envelope.id), "plan": envelope.plan, "payload": written, "text": cleaned(payload.text),
+    }  # fmt: skip
 
 
 def _conclusions(

@@ -11,6 +11,7 @@ from typing import Any, Self
 from producers.claims import put_aside
 from schemas import topics
 from schemas.codec import KINDS, page_spread
+from schemas.dead_letters import foreign
 from schemas.documents import Edits, JobSubmitted, PageRead, Payload, SliceReleased
 from schemas.envelope import NAMESPACE, Envelope, child_span
 from schemas.plans import PLANS, edited
@@ -172,15 +173,3 @@ def _payload(letter: Letter) -> Payload:
         return KINDS[letter.kind].model_validate_json(letter.record.value or b"")
     except (KeyError, ValueError) as error:
         raise Refused("the record cannot be read; edit its payload") from error
-
-
-def foreign(payload: Any, tenant: str, at: str = "") -> str:
-    """Where in a payload (a JSON pointer) bytes are named that are not below the tenant's own; empty for nowhere."""
-    if isinstance(payload, Mapping):
-        key = payload.get("key")
-        if "sha256" in payload and not (isinstance(key, str) and key.startswith(f"{tenant}/") and ".." not in key):
-            return f"{at}/key"
-        return next(filter(None, (foreign(value, tenant, f"{at}/{name}") for name, value in payload.items())), "")
-    if isinstance(payload, list):
-        return next(filter(None, (foreign(value, tenant, f"{at}/{place}") for place, value in enumerate(payload))), "")
-    return ""

@@ -120,6 +120,6 @@ def _others(pages: Sequence[Page]) -> FilterReturn:
 
     Never more: a call whose end we did not learn may come after the next attempt has stored the passages again.
     """
-    places = Filter.by_property("place").contains_any([page.place for page in pages])
+    places = Filter.by_property("place").contains_any([place for page in pages for place in page.places])
     ids = [passage.id for page in pages for passage in page.passages]
     return places & Filter.by_id().contains_none(ids) if ids else places

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import datetime
 
 from api.parts import Parts
 from producers.lag import GroupLag
+from schemas.dead_letters import CauseList, Chosen, LetterFilter, LetterList, LetterQuery
 from schemas.documents import Claim, EngineStamp
 from schemas.errors import DependencyDown, LogUnavailable, TooLarge
 from schemas.ids import JobIds
@@ -23,7 +25,7 @@ from schemas.jobs import (
     PageResult,
     SearchHit,
 )
-from schemas.ports import Query, Submission
+from schemas.ports import ChosenLetter, Query, StoredLetter, Submission
 from schemas.records import Outgoing
 from schemas.settings import Settings
 
@@ -148,6 +150,35 @@ class FakeJobs:
 
 
 @dataclass
+class FakeLetters:
+    kept: dict[tuple[str, uuid.UUID], StoredLetter] = field(default_factory=dict)
+    down: bool = False
+
+    async def letters(self, tenant: str, query: LetterQuery) -> LetterList:
+        await self.ping()
+        found = [letter.summary for (owner, _), letter in self.kept.items() if owner == tenant]
+        return LetterList(data=found[: query.limit], has_more=False)
+
+    async def causes(self, tenant: str, where: LetterFilter) -> CauseList:
+        await self.ping()
+        return CauseList(data=[])
+
+    async def letter(self, tenant: str, letter: uuid.UUID) -> StoredLetter | None:
+        await self.ping()
+        return self.kept.get((tenant, letter))
+
+    async def chosen(self, tenant: str, chosen: Chosen, most: int) -> list[ChosenLetter]:
+        await self.ping()
+        own = [letter.summary for (owner, _), letter in self.kept.items() if owner == tenant]
+        meant = [one for one in own if (one.id in chosen.letters if chosen.letters else one.state == "open")]
+        return [ChosenLetter(one.id, one.plan, one.kind, one.state) for one in meant[:most]]
+
+    async def ping(self) -> None:
+        if self.down:
+            raise DependencyDown("PostgreSQL does not answer", retry_after=2)
+
+
+@dataclass
 class FakeBell:
     """Rings when a test says so."""
 
@@ -226,6 +257,7 @@ class World:
     search: FakeSearch = field(default_factory=FakeSearch)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     lag: FakeLag = field(default_factory=FakeLag)
+    letters: FakeLetters = field(default_factory=FakeLetters)
     ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
     upload_limit: int = 1_000_000
     max_streams: int = 10
@@ -234,5 +266,6 @@ class World:
         hashed = {hashlib.sha256(key.encode()).hexdigest(): tenant for key, tenant in KEYS.items()}
         settings = Settings(api_keys=hashed, upload_limit=self.upload_limit, max_streams=self.max_streams)
         return Parts(
-            self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag
+            self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag,
+            self.letters,
         )  # fmt: skip

@@ -3,29 +3,43 @@
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from PIL.Image import Image
 
 from processors.engines.ports import Found, Region, Turn
 from schemas.documents import EngineStamp
+from schemas.errors import DecodeFailed
 
 _DIMENSIONS = 384
+_SIDES = 4
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
 
 
 class FakeReader:
-    """Takes `seconds` a page and finds two or three lines that follow from the picture's pixels and size."""
+    """Takes `seconds` a page and finds two or three lines that follow from the picture's pixels and size.
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    A page with a side of more than `_SIDES` times `det_limit_side` is beyond it, so that settings can make a
+    difference.
+    """
+
+    def __init__(self, seconds: float = 0.0, det_limit_side: int = 960) -> None:
         self._seconds = seconds
+        self._most = det_limit_side * _SIDES
         self.stamp = EngineStamp(name="fake", model="fake-reader", version="1", digest="0" * 16)
 
     def load(self) -> None:
         """Nothing to load."""
 
+    def tuned(self, settings: Mapping[str, Any]) -> Self:
+        """A reader of these settings."""
+        return type(self)(self._seconds, settings["det_limit_side"])
+
     def read(self, image: Image) -> list[Found]:
-        """Two or three lines, one below the other."""
+        """Two or three lines, one below the other; raises `DecodeFailed` for a page that is too large."""
+        if max(image.size) > self._most:
+            raise DecodeFailed("the page is too large for these settings")
         time.sleep(self._seconds)
         digest = hashlib.sha256(image.tobytes()).digest()
         count = 2 + digest[0] % 2
@@ -82,6 +96,10 @@ class FakeEmbedder:
     def count(self, texts: Sequence[str]) -> list[int]:
         """The words of each text."""
         return [len(text.split()) for text in texts]
+
+    def tuned(self, settings: Mapping[str, Any]) -> Self:
+        """The same: it knows no settings."""
+        return self
 
     def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """One unit vector a text."""

@@ -1,6 +1,6 @@
 """Embedder on MiniLM (all-MiniLM-L6-v2) and ONNX Runtime, from the files that `headrace models fetch` brings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,15 @@ class MiniLmEmbedder(LazyEngine):
         self.max_tokens = max_tokens
         self._session: Any = None
         self._tokenizer: Any = None
+        self._other: MiniLmEmbedder | None = None
+
+    def tuned(self, settings: Mapping[str, Any]) -> "MiniLmEmbedder":
+        """The embedder at other settings; of those, the one asked for last is kept."""
+        if settings == {"max_tokens": self.max_tokens}:
+            return self
+        if self._other is None or settings != {"max_tokens": self._other.max_tokens}:
+            self._other = MiniLmEmbedder(self._folder, **settings)
+        return self._other
 
     @property
     def dimensions(self) -> int:

@@ -3,8 +3,8 @@
 A picture is a decoded `PIL.Image.Image` in mode L or RGB, upright where nothing else is said; engines do not change it.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from PIL.Image import Image
 
@@ -56,6 +56,10 @@ class Engine(Protocol):
 class Reader(Engine, Protocol):
     """Picture to lines of text."""
 
+    def tuned(self, settings: Mapping[str, Any]) -> Self:
+        """The reader at a plan's settings of the step: this one, or another that the first call for it makes."""
+        ...
+
     def read(self, image: Image) -> list[Found]:
         """The lines of one page in any order, unchecked; none for a blank page.
 
@@ -85,6 +89,10 @@ class Orienter(Engine, Protocol):
 
 class Embedder(Engine, Protocol):
     """Texts to vectors."""
+
+    def tuned(self, settings: Mapping[str, Any]) -> Self:
+        """The embedder at a plan's settings of the step: this one, or another that the first call for it makes."""
+        ...
 
     @property
     def dimensions(self) -> int:

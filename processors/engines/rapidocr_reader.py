@@ -1,5 +1,6 @@
 """Reader on RapidOCR: PP-OCR detection and recognition on ONNX Runtime, weights from its wheel."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ class RapidOcrReader(LazyEngine):
     """
 
     def __init__(self, det_limit_side: int, rec_batch: int, line_classifier: bool) -> None:
+        self._settings = {
+            "det_limit_side": det_limit_side, "rec_batch": rec_batch, "line_classifier": line_classifier,
+        }  # fmt: skip
+        self._other: RapidOcrReader | None = None
         self._options = {
             "Global.use_cls": line_classifier,
             "Global.log_level": "error",
@@ -35,6 +40,14 @@ class RapidOcrReader(LazyEngine):
             "EngineConfig.onnxruntime.enable_cpu_mem_arena": False,
         }
         self._engine: Any = None
+
+    def tuned(self, settings: Mapping[str, Any]) -> "RapidOcrReader":
+        """The reader at other settings; of those, the one asked for last is kept, as each takes some 150 MB."""
+        if settings == self._settings:
+            return self
+        if self._other is None or settings != self._other._settings:
+            self._other = RapidOcrReader(**settings)
+        return self._other
 
     def _open(self) -> EngineStamp:
         """Load both models and read one drawn line, so that the first page finds everything warm."""

@@ -4,7 +4,7 @@ import base64
 import math
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from processors.engines.ports import Embedder
 from processors.steps.answers import answer_each
@@ -40,12 +40,20 @@ class Embed:
         self._embedder.load()
 
     def run(self, tasks: Sequence[Task]) -> Sequence[Answer]:
-        """One answer a task."""
+        """One answer a task; passages of plans with the same settings go to the embedder at once."""
         begun = time.perf_counter()
-        vectors = iter(self._embedder.embed([chunk.text for task in tasks for chunk in _page(task).chunks]))
+        taken: dict[int, list[Sequence[float]]] = {}
+        for embedder, own in self._tuned(tasks):
+            vectors = iter(embedder.embed([chunk.text for task in own for chunk in _page(task).chunks]))
+            taken |= {id(task): [next(vectors) for _ in _page(task).chunks] for task in own}
         seconds = (time.perf_counter() - begun) / max(len(tasks), 1)
-        taken = {id(task): [next(vectors) for _ in _page(task).chunks] for task in tasks}
         return answer_each(tasks, lambda task: self._answer(task, taken[id(task)], seconds))
+
+    def _tuned(self, tasks: Sequence[Task]) -> Iterator[tuple[Embedder, list[Task]]]:
+        plans = {task.envelope.plan for task in tasks}
+        for plan in sorted(plans):
+            own = [task for task in tasks if task.envelope.plan == plan]
+            yield self._embedder.tuned(PLANS[plan].options(self.name)), own
 
     def _answer(self, task: Task, vectors: Sequence[Sequence[float]], seconds: float) -> Sequence[Outgoing]:
         page, stamp, dimensions = _page(task), self._embedder.stamp, self._embedder.dimensions

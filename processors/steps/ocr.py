@@ -51,7 +51,10 @@ class Ocr:
         image = page_picture(self._blobs.read(page.image), page.width, page.height)
         begun = time.perf_counter()
         taken = good_layer(page.layers)
-        origin, found, stamp = _held(taken) if taken else self._seen(page, image)
+        plan = PLANS[task.envelope.plan]
+        origin, found, stamp = (
+            _held(taken) if taken else _seen(self._reader.tuned(plan.options(self.name)), page, image)
+        )
         regions = found_regions(self._layout.regions(image), page.width, page.height)
         lines, blocks = ordered_page(found, regions, page.width, page.height)
         read = PageRead(
@@ -66,13 +69,10 @@ class Ocr:
             times=Times(queued=task.queued, run=time.perf_counter() - begun),
         )
         # The layout model's digest too: blocks and order are its work.
-        digests = (PLANS[task.envelope.plan].digest(self.name), f"{stamp.digest}+{self._layout.stamp.digest}")
+        digests = (plan.digest(self.name), f"{stamp.digest}+{self._layout.stamp.digest}")
         spread = page_spread(task.envelope.job, task.envelope.part)
         forward = follow(CHUNK.name, task.envelope, self.name, read, digests=digests, spread=spread)
         return [forward, follow(EVENTS.name, task.envelope, self.name, read, digests=digests)]
-
-    def _seen(self, page: PagePrepared, image: Image.Image) -> tuple[Origin, Sequence[Line], EngineStamp]:
-        return "ocr", found_lines(self._reader.read(image), page.width, page.height), self._reader.stamp
 
 
 def page_picture(png: bytes, width: int, height: int) -> Image.Image:
@@ -85,6 +85,10 @@ def page_picture(png: bytes, width: int, height: int) -> Image.Image:
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
         raise DecodeFailed("the page's stored picture is damaged") from error
     return image
+
+
+def _seen(reader: Reader, page: PagePrepared, image: Image.Image) -> tuple[Origin, Sequence[Line], EngineStamp]:
+    return "ocr", found_lines(reader.read(image), page.width, page.height), reader.stamp
 
 
 def _held(layer: TextLayer) -> tuple[Origin, Sequence[Line], EngineStamp]:

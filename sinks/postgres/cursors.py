@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 
 from schemas.errors import BadRequest
@@ -27,6 +28,14 @@ def decode(cursor: str, order: str) -> tuple[int, str]:
     if not known or not isinstance(name, str) or not name.isascii() or not name.isprintable():
         raise _none_of_ours(order)
     return value, name
+
+
+def identity(name: str) -> uuid.UUID:
+    """The name of a row that is known by a UUID; raises `BadRequest` for any other."""
+    try:
+        return uuid.UUID(name)
+    except ValueError as error:
+        raise BadRequest("the cursor `after` is of no list") from error
 
 
 def micros(moment: datetime) -> int:

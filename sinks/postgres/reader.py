@@ -46,11 +46,13 @@ _FAILURES = text("""
     SELECT part AS page, step, code, detail FROM current_parts WHERE job = :job AND kind = 'failed' ORDER BY part
 """)
 _RESULTS = text("""
-    SELECT part, CAST(payload AS text) FROM results JOIN current_parts USING (job, part, run)
+    SELECT part, CAST(payload AS text), coalesce(results.plan, jobs.plan) AS plan
+    FROM results JOIN current_parts USING (job, part, run) JOIN jobs ON jobs.id = job
     WHERE job = :job AND kind = 'read' ORDER BY part
 """)
 _PAGE = text("""
-    SELECT CAST(payload AS text) FROM results JOIN current_parts USING (job, part, run)
+    SELECT CAST(payload AS text) AS payload, coalesce(results.plan, jobs.plan) AS plan
+    FROM results JOIN current_parts USING (job, part, run) JOIN jobs ON jobs.id = job
     WHERE job = :job AND part = :page AND kind = 'read'
 """)
 _EVENTS = text("""
@@ -109,7 +111,7 @@ class PostgresJobReader:
             document_sha256=row["source_sha256"] or "",
             revision=row["revision"],
             plan=row["plan"],
-            pages=[_page(row["id"], part, payload) for part, payload in results],
+            pages=[_page(row["id"], part, payload, plan) for part, payload, plan in results],
             errors=errors,
         )
 
@@ -122,8 +124,8 @@ class PostgresJobReader:
     async def page(self, tenant: str, job: str, page: int) -> PageResult | None:
         """What was read on a page in its current run, or None where nothing was (yet); raises `DependencyDown`."""
         async with reading(self._engine, tenant) as connection:
-            payload: str | None = await connection.scalar(_PAGE, {"job": job, "page": page})
-        return None if payload is None else _page(job, page, payload)
+            row = (await connection.execute(_PAGE, {"job": job, "page": page})).first()
+        return None if row is None else _page(job, page, row.payload, row.plan)
 
     async def jobs(self, tenant: str, query: JobQuery) -> JobList:
         """A page of the tenant's jobs; raises `BadRequest` for a foreign cursor, `DependencyDown`."""
@@ -194,7 +196,7 @@ def _pages(known: Mapping[int, Sequence[str]], total: int | None, plan: str) -> 
     return [PageProgress(page=number, state=fate(known.get(number, ()), needed)) for number in numbers]
 
 
-def _page(job: str, number: int, payload: str) -> PageResult:
+def _page(job: str, number: int, payload: str, plan: str) -> PageResult:
     read = PageRead.model_validate_json(payload)
     return PageResult(
         page=number,
@@ -206,6 +208,7 @@ def _page(job: str, number: int, payload: str) -> PageResult:
         lines=list(read.lines),
         blocks=list(read.blocks),
         layers=list(read.layers),
+        plan=plan,
         engine=read.engine,
         times=read.times,
     )

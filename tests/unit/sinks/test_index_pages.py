@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,8 @@ def test_a_place_is_shared_by_what_replaces_each_other_and_by_nothing_else() -> 
     places = [page.place for task in pages for page in pages_of([task])]
     assert places[0] == places[1]
     assert len(set(places)) == 5
+    [edited] = pages_of([replace(pages[0], envelope=pages[0].envelope.model_copy(update={"plan": "0" * 16}))])
+    assert edited.place == places[0]
 
 
 def test_drops_stand_beside_the_pages_and_what_is_the_erasers_is_nobody_elses() -> None:
