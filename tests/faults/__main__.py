@@ -4,6 +4,7 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -44,12 +45,22 @@ def _all(rows: list[Row], runs: int, console: Console) -> tuple[list[Outcome], d
             plans[row.plan].append(row)
     outcomes = []
     for plan, own in plans.items():
-        with tempfile.TemporaryDirectory(prefix="headrace-faults-") as folder, World(Path(folder), plan) as world:
-            for row in own:
-                for number in range(runs):
-                    outcomes.append(run(row, world, seeds.of(number)))
-                    console.print(table.line(outcomes[-1]))
+        for outcome in _in_turn(plan, [(row, number) for row in own for number in range(runs)]):
+            console.print(table.line(outcome))
+            outcomes.append(outcome)
     return sorted(outcomes, key=lambda outcome: outcome.row.number), left_out
+
+
+def _in_turn(plan: Plan, wanted: list[tuple[Row, int]]) -> Iterator[Outcome]:
+    """Run rows on one world, and after each that failed on a new one: what it left may not be whole."""
+    while wanted:
+        with tempfile.TemporaryDirectory(prefix="headrace-faults-") as folder, World(Path(folder), plan) as world:
+            whole = True
+            while wanted and whole:
+                row, number = wanted.pop(0)
+                outcome = run(row, world, seeds.of(number))
+                whole = outcome.passed
+                yield outcome
 
 
 if __name__ == "__main__":
