@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check loss faults soak fuzz bench setup ci-tools lock schemas release clean
+.PHONY: demo test check loss faults soak simulate mutants fuzz bench setup ci-tools lock schemas release clean
 
 demo: setup
 	$(BIN)/headrace demo
@@ -32,6 +32,14 @@ faults: setup
 # Load and a kill a minute for HOURS: whether any process grows.
 soak: setup
 	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),2)
+
+# Histories on a virtual clock for SECONDS: crashes, copies, delays; a line replays what broke a promise.
+simulate: setup
+	$(BIN)/python -m tests.simulation --seconds $(or $(SECONDS),60)
+
+# The source made wrong, a line at a time: each must be caught.
+mutants: setup
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 # Damaged files by the thousand, each target for SECONDS; what breaks the promise is written to build/fuzz/.
 fuzz: setup

@@ -36,7 +36,7 @@ class Attempts:
         self._path = None if run_dir is None else run_dir / f"{slot}.inflight"
         self._file: int | None = None
         self._suspects = self._left_behind()
-        self._marked: set[str] = set()  # by this process: a suspect that waits or is tried again has not died again
+        self._marked: dict[str, int] = {}  # by this process: a suspect that waits or is tried again has not died again
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -51,18 +51,22 @@ class Attempts:
 
     def mark(self, record: Record) -> tuple[int, Outgoing]:
         """One more death counted to the record: how many that makes, and the mark to publish before it runs."""
-        self._marked.add(str(record))
         value = self._marks.get(self._key(record))
-        count = 1 + (AttemptsMarked.model_validate_json(value).count if value else 0)
+        count = self._marked[str(record)] = 1 + (AttemptsMarked.model_validate_json(value).count if value else 0)
         mark = AttemptsMarked(count=count).model_dump_json().encode()
         return count, Outgoing(ATTEMPTS.name, self._key(record), mark)
 
     def clear(self, record: Record) -> list[Outgoing]:
-        """The record got its outcome and is a suspect no longer: the tombstone to publish with it, if it was one."""
+        """The record got its outcome and is a suspect no longer: the tombstone to publish with it, if it was one.
+
+        The last mark stays: where the process dies of the next record before this one's offset is committed, it is
+        read again, and must not be run again.
+        """
         if not self.suspect(record):
             return []
         self._suspects.discard(str(record))
-        self._marked.discard(str(record))
+        if self._marked.pop(str(record), 0) >= LIMIT:
+            return []
         return [Outgoing(ATTEMPTS.name, self._key(record), None)]
 
     def running(self, records: Iterable[Record]) -> None:

@@ -8,7 +8,6 @@ log decides where the next one begins, never what this process believes.
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -152,7 +151,7 @@ class Relay:
             await self._rest(IDLE_SECONDS)
 
     async def _keep_house(self, place: Place) -> None:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if now - self._measured > MEASURE_SECONDS:
             count, age = await self._outbox.backlog(place)
             WAITING.set(count)

@@ -1,0 +1,217 @@
+"""What must be true of every history, whatever went wrong in it."""
+
+import uuid
+from collections import Counter, defaultdict
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from schemas import topics
+from schemas.documents import ChunksIndexed, PartSkipped
+from schemas.envelope import NAMESPACE
+from schemas.jobs import ENDS, TERMINAL, JobState
+from tests.simulation.database import Connection
+from tests.simulation.log import Message
+from tests.simulation.world import World, name_of
+
+SKIPPED, INDEXED = PartSkipped.kind(), ChunksIndexed.kind()
+
+
+class Judge:
+    """Watches a history while it happens, and looks at what it left in the end."""
+
+    def __init__(self, world: World) -> None:
+        self.found: list[str] = []
+        self._world = world
+        self._on_log: set[tuple[str, str]] = set()
+        self._letters: set[str] = set()
+        self._passed: dict[tuple[str, TopicPartition], int] = {}
+        world.log.on_append.append(self._append)
+        world.log.on_commit.append(self._commit)
+        world.database.on_commit.append(self._stored)
+
+    def blame(self, invariant: str, what: str) -> None:
+        """One violation."""
+        self.found.append(f"{invariant}: {what} (at {self._world.loop.now:.3f})")
+
+    def _append(self, message: Message) -> None:
+        headers = dict(message.headers)
+        if message.topic == topics.DEAD_LETTERS.name:
+            self._letters.add(f"{headers['headrace_step'].decode()} {headers['headrace_position'].decode()}")
+        if name := headers.get("ce_id"):
+            self._on_log.add((message.topic, name.decode()))
+        self._world.note(
+            f"+ {message.topic}[{message.partition}]@{message.offset} {headers.get('ce_id', b'').decode()}"
+        )
+
+    def _commit(self, group: str, partition: TopicPartition, offset: int) -> None:
+        """I4: below a committed offset everything has its outcome where no crash can take it away."""
+        self._world.note(f"{group} commits {partition.topic}[{partition.partition}]@{offset}")
+        begin = self._passed.get((group, partition), 0)
+        records = self._world.log.of(partition.topic, partition.partition)
+        if offset > len(records):
+            self.blame("I4", f"{group} commits {partition} beyond its end")
+        for message in records[begin:offset]:
+            if not self._done(group, message):
+                self.blame("I4", f"{group} committed {message.topic}[{message.partition}]@{message.offset} unfinished")
+        self._passed[group, partition] = max(begin, offset)
+
+    def _done(self, group: str, message: Message) -> bool:
+        name = group.removeprefix("headrace.")
+        headers = {key: value.decode() for key, value in message.headers}
+        if f"{name} {message.topic}[{message.partition}]@{message.offset}" in self._letters:
+            return True
+        if "ce_id" not in headers:
+            return False
+        if name == "projector":
+            return (name, headers["ce_id"]) in self._world.database.table("inbox")
+        if self._said(_following(headers, SKIPPED, name)):
+            return True
+        if name.startswith("index-"):
+            return self._said(_following(headers, INDEXED, name))
+        made = self._world.made.get((group, headers["ce_id"]))
+        return made is not None and all(any((topic, one) in self._on_log for topic in _FORTH) for one in made)
+
+    def _said(self, name: str) -> bool:
+        return (topics.EVENTS.name, name) in self._on_log
+
+    def _stored(self, connection: Connection) -> None:
+        """A terminal state stays until its run rises, and no run falls."""
+        jobs = self._world.database.table("jobs")
+        for (table, key), row in connection.written.items():
+            if table != "jobs" or row is None or (before := jobs.get(key)) is None:
+                continue
+            if row["run"] < before["run"]:
+                self.blame("I1", f"the run of {key[0]} fell")
+            same = row["run"] == before["run"]
+            if before["state"] in TERMINAL and same and row["state"] != before["state"]:
+                self.blame("I1", f"{key[0]} left {before['state']} for {row['state']} in one run")
+            if row["state"] != before["state"]:
+                self._world.note(f"{key[0]} is {row['state']} in run {row['run']}")
+
+    def end(self) -> None:
+        """What the whole history left."""
+        for ring in self._world.database.rings:
+            self.blame("locks", f"transactions wait in a ring: {ring}")
+        for failure in self._world.loop.failures:
+            self.blame("process", failure)
+        for number in range(len(self._world.plan.jobs)):
+            self._job(number)
+        self._index()
+        self._results()
+        self._letters_are_the_failures()
+
+    def _job(self, number: int) -> None:
+        job = name_of(number)
+        row = self._world.database.table("jobs").get((job,))
+        if row is None:
+            return self.blame("I1", f"{job} was accepted and is not known")
+        plan, state = self._world.plan.jobs[number], JobState(row["state"])
+        states = {page: self._page_state(job, page) for page in range(1, len(plan.pages) + 1)}
+        expected = {page: self._meant(number, page) for page in states}
+        if plan.cancel is None:
+            wrong = {page: states[page] for page in states if states[page] != expected[page]}
+            if wrong:
+                self.blame("I2", f"pages of {job} came to {wrong}, not {expected}")
+            if state is not _verdict(list(expected.values())):
+                self.blame("I1", f"{job} is {state}, its pages {expected}")
+        elif state not in (JobState.CANCELLED, _verdict(list(expected.values()))):
+            self.blame("I1", f"the cancelled {job} is {state}")
+        if row["pages_total"] not in (len(plan.pages), None if state is JobState.CANCELLED else -1):
+            self.blame("I2", f"{job} has {row['pages_total']} pages")
+        self._story(job, row)
+        return None
+
+    def _meant(self, number: int, page: int) -> str:
+        fate = self._world.plan.jobs[number].pages[page - 1]
+        failed = fate in ("refused", "poison") and (number, page) not in self._world.redriven
+        return "failed" if failed else "indexed"
+
+    def _page_state(self, job: str, page: int) -> str:
+        kinds, run = self._kinds(job, page)
+        if {"read", "indexed:pgvector"} <= kinds:
+            result = self._world.database.table("results").get((job, page))
+            if result is None or result["run"] != run:
+                self.blame("I2", f"page {page} of {job} is indexed and has no result of run {run}")
+            return "indexed"
+        return "failed" if "failed" in kinds else "skipped" if any(kind[:7] == "skipped" for kind in kinds) else "open"
+
+    def _kinds(self, job: str, page: int) -> tuple[set[str], int]:
+        rows = [
+            row for (name, part, _), row in self._world.database.table("parts").items() if (name, part) == (job, page)
+        ]
+        run = max((row["run"] for row in rows), default=0)
+        return {row["kind"] for row in rows if row["run"] == run} - {"reopened"}, run
+
+    def _story(self, job: str, row: dict[str, Any]) -> None:
+        events = self._world.database.table("job_events")
+        lines = [events[job, seq] for seq in range(1, row["last_event"] + 1)]
+        keys = [(line["run"], line["part"], line["event"]) for line in lines]
+        if len(set(keys)) < len(keys):
+            self.blame("I2", f"{job} tells a line twice")
+        if lines and lines[-1]["event"] not in ENDS:
+            self.blame("I1", f"the story of {job} ends with {lines[-1]['event']}")
+
+    def _index(self) -> None:
+        """I2: the index holds the pages that are indexed, each as its highest run made it, and nothing else."""
+        chunks = self._world.database.table("chunks").values()
+        held = Counter((row["job"], row["page"]) for row in chunks)
+        for (job, page), count in held.items():
+            if count > 1:
+                self.blame("I2", f"page {page} of {job} is in the index {count} times")
+        runs = {(row["job"], row["page"]): row["run"] for row in chunks}
+        for (job, part, kind), row in self._world.database.table("parts").items():
+            if kind == "indexed:pgvector" and runs.get((job, part)) != row["run"]:
+                self.blame("I2", f"page {part} of {job} is called indexed in run {row['run']} and is not")
+
+    def _results(self) -> None:
+        """I2: whoever reads committed results sees each end once, and all that the outbox holds."""
+        outbox = self._world.database.table("outbox").values()
+        published = self._world.log.messages(topics.RESULTS.name)
+        seen = Counter(dict(message.headers)["ce_id"].decode() for message in published)
+        for name, count in seen.items():
+            if count > 1:
+                self.blame("I2", f"result {name} was published {count} times")
+        expected = {row["ce_id"] for row in outbox if row["topic"] == topics.RESULTS.name}
+        if set(seen) != expected:
+            self.blame("I2", f"{len(expected - set(seen))} results unpublished, {len(set(seen) - expected)} unknown")
+        ends: dict[tuple[str, int], int] = defaultdict(int)
+        for message in published:
+            headers = dict(message.headers)
+            if headers["ce_type"] == b"headrace.JobEnded.v1":
+                ends[headers["ce_job"].decode(), int(headers["ce_run"])] += 1
+        for number in range(len(self._world.plan.jobs)):
+            row = self._world.database.table("jobs").get((name_of(number),))
+            if row is not None and row["state"] in TERMINAL and ends[name_of(number), row["run"]] != 1:
+                self.blame("I1", f"the end of {name_of(number)} was told {ends[name_of(number), row['run']]} times")
+
+    def _letters_are_the_failures(self) -> None:
+        """I5: what was taken in came out as a result, as a dead letter, or as skipped."""
+        letters = set()
+        for message in self._world.log.messages(topics.DEAD_LETTERS.name):
+            headers = {key: value.decode() for key, value in message.headers}
+            letters.add((headers["ce_job"], int(headers["ce_part"]), int(headers["ce_run"])))
+        failed = {
+            (job, part, row["run"])
+            for (job, part, kind), row in self._world.database.table("parts").items()
+            if kind == "failed"
+        }
+        if lost := failed - letters:
+            self.blame("I5", f"failed without a dead letter: {sorted(lost)}")
+
+
+def _verdict(pages: list[str]) -> JobState:
+    """What a job of these pages must come to, said without any counting."""
+    kinds = set(pages)
+    if kinds == {"indexed"}:
+        return JobState.SUCCEEDED
+    return JobState.FAILED if kinds == {"failed"} else JobState.PARTIAL
+
+
+_FORTH = (topics.OCR.name, topics.OCR_INTERACTIVE.name, topics.VECTORS.name, topics.EVENTS.name)
+
+
+def _following(headers: dict[str, str], kind: str, step: str) -> str:
+    """The id of what a step says of a record, by the words of `Envelope.follow`."""
+    words = (headers["ce_job"], headers["ce_run"], step, headers["ce_part"], kind, headers["ce_id"], "", "")
+    return str(uuid.uuid5(NAMESPACE, "|".join(words)))

@@ -1,0 +1,91 @@
+"""What a history holds: jobs with pages and their fates, and faults; drawn from one seed, or by Hypothesis."""
+
+import json
+import random
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Fate = Literal["ok", "slow", "twice", "refused", "poison"]
+FATES: tuple[Fate, ...] = ("ok", "slow", "twice", "refused", "poison")
+FaultKind = Literal[
+    "kill", "crash", "pause", "log down", "answers lost", "database down", "slow commits", "repeat", "join", "leave"
+]
+FAULTS: tuple[FaultKind, ...] = (
+    "kill", "crash", "pause", "log down", "answers lost", "database down", "slow commits", "repeat", "join", "leave",
+)  # fmt: skip
+TARGETS = ("prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "projector-2", "relay-1")
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """A job: when it comes, its pages' fates, when it is cancelled, whether its failed pages are tried again."""
+
+    tenant: str
+    at: float
+    pages: tuple[Fate, ...]
+    cancel: float | None = None
+    redrive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong: `kill` at a time, `crash` after so many steps of the process, the others for some seconds."""
+
+    kind: FaultKind
+    at: float
+    target: str = ""
+    seconds: float = 0.0
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole history; the seed draws the order of everything."""
+
+    seed: int
+    jobs: tuple[JobPlan, ...]
+    faults: tuple[Fault, ...]
+
+    def line(self) -> str:
+        """The plan as one line, to be run again exactly."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def parsed(cls, line: str) -> "Plan":
+        """The plan of a line."""
+        found: dict[str, Any] = json.loads(line)
+        jobs = tuple(JobPlan(**job | {"pages": tuple(job["pages"])}) for job in found["jobs"])
+        return cls(found["seed"], jobs, tuple(Fault(**fault) for fault in found["faults"]))
+
+
+def drawn(seed: int) -> Plan:
+    """The plan of a seed: two or three jobs of two tenants with one to three pages each, one or two faults."""
+    dice = random.Random(seed * 2 + 1)
+    jobs = tuple(_job(dice, number) for number in range(dice.choice((2, 2, 3))))
+    faults = tuple(_fault(dice) for _ in range(dice.choice((1, 1, 2, 3))))
+    return Plan(seed, jobs, faults)
+
+
+def _job(dice: random.Random, number: int) -> JobPlan:
+    pages = tuple(dice.choices(FATES, (12, 2, 1, 2, 0.4), k=dice.choice((1, 1, 2, 3))))
+    cancel = round(dice.uniform(0, 1.5), 3) if dice.random() < 0.12 else None
+    at = round(dice.uniform(0, 1.0), 3)
+    return JobPlan(("anna", "bert")[number % 2], at, pages, cancel, dice.random() < 0.3)
+
+
+def _fault(dice: random.Random) -> Fault:
+    kind = dice.choices(FAULTS, (2, 6, 3, 1, 2, 1, 2, 2, 1, 1))[0]
+    at = round(dice.uniform(0, 1.5), 3)
+    match kind:
+        case "kill":
+            return Fault(kind, at, dice.choice(TARGETS))
+        case "crash":
+            return Fault(kind, at, dice.choice(TARGETS), steps=dice.randint(0, 120))
+        case "pause":
+            return Fault(kind, at, dice.choice(TARGETS), seconds=dice.choice((0.5, 2.0, 4.5, 6.0)))
+        case "log down" | "database down" | "answers lost" | "slow commits":
+            return Fault(kind, at, seconds=dice.choice((0.3, 1.0, 3.0)))
+        case "repeat":
+            return Fault(kind, at, steps=dice.randint(1, 5))
+        case "join" | "leave":
+            return Fault(kind, at, dice.choice(("ocr-3", "projector-3")) if kind == "join" else "ocr-2")
