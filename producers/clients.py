@@ -6,6 +6,9 @@ from confluent_kafka import KafkaError
 
 from schemas.broker import Broker
 
+PARTITIONS_SECONDS = 30.0
+"""How long a client may take to find out that a topic has more partitions than before."""
+
 
 def librdkafka(broker: Broker) -> dict[str, Any]:
     """The settings that every client has: how to connect, quickly again after a loss, and nothing on stderr."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from producers.clients import Complaint, librdkafka
+from producers.clients import PARTITIONS_SECONDS, Complaint, librdkafka
 from schemas.broker import Broker
 from schemas.errors import LogUnavailable
 from schemas.records import Outgoing
@@ -38,7 +38,7 @@ class KafkaPublisher:
         self._on_fatal = on_fatal
         self._complaint = Complaint()
         self._quiet_until = 0.0
-        self._partitions: dict[str, int] = {}
+        self._partitions: dict[str, tuple[int, float]] = {}  # how many, and until when that is believed
         self._closing = threading.Event()
         self._producer = Producer(
             {
@@ -49,6 +49,7 @@ class KafkaPublisher:
                 "linger.ms": 0,
                 "message.timeout.ms": int(seconds * 1000),
                 "message.max.bytes": 1_000_000,  # values over 256 KiB go by claim: the rest is headers
+                "topic.metadata.refresh.interval.ms": int(1000 * PARTITIONS_SECONDS),
                 "error_cb": self._on_error,
             }
         )
@@ -92,13 +93,15 @@ class KafkaPublisher:
             raise LogUnavailable(error.args[0].str(), retry_after=RETRY_AFTER) from error
 
     async def _count(self, topic: str) -> int:
-        if topic not in self._partitions:
+        count, until = self._partitions.get(topic, (0, 0.0))
+        if time.monotonic() >= until:
             metadata = await asyncio.to_thread(self._metadata, topic, self._seconds)
             partitions = metadata.topics[topic].partitions
             if not partitions:
                 raise LogUnavailable(f"topic {topic} is missing", retry_after=RETRY_AFTER)
-            self._partitions[topic] = len(partitions)
-        return self._partitions[topic]
+            count = len(partitions)
+            self._partitions[topic] = (count, time.monotonic() + PARTITIONS_SECONDS)
+        return count
 
     def _metadata(self, topic: str | None, seconds: float) -> Any:
         try:

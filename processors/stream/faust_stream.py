@@ -23,6 +23,7 @@ from yarl import URL
 
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
+from producers.clients import PARTITIONS_SECONDS
 from producers.credentials import tls
 from schemas.broker import Broker
 from schemas.records import Partition, Record
@@ -102,6 +103,7 @@ class FaustStream:
             stream_buffer_maxsize=BUFFER,
             stream_wait_empty=False,  # else one un-acked record makes SIGTERM hang for more than a minute
             consumer_auto_offset_reset="earliest",
+            consumer_metadata_max_age_ms=int(1000 * PARTITIONS_SECONDS),
             store="memory://",
             table_standby_replicas=0,  # without tables; else Faust assigns ranges, and a job's pages meet one worker
             datadir=tempfile.gettempdir(),

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processors.stream.port import COMMIT_METADATA, EXIT_FAILED, Feed, Group
 from processors.watermark import Watermarks
+from producers.clients import PARTITIONS_SECONDS
 from producers.credentials import aiokafka
 from schemas.records import Partition, Record
 
@@ -81,7 +82,7 @@ class KafkaStream:
             max_poll_interval_ms=WEEK_MS,  # a full loop stops polling, and is well
             fetch_max_wait_ms=FETCH_MS,
             retry_backoff_ms=100,
-            metadata_max_age_ms=30_000,
+            metadata_max_age_ms=int(1000 * PARTITIONS_SECONDS),
         )
 
     async def _open(self, feed: Feed, listener: "_Listener", ready: Callable[[], None]) -> None:

@@ -137,6 +137,14 @@ class Fleet:
         states = dict(self._rows("select id, state from jobs"))
         return all(JobState(states.get(job, "queued")) in TERMINAL for job in jobs)
 
+    def known(self, jobs: Collection[str]) -> bool:
+        """Whether the projector has heard of every one of the jobs."""
+        return set(jobs) <= {row["id"] for row in self._rows("select id from jobs")}
+
+    def pages(self) -> int:
+        """How many pages have a result."""
+        return int(self._rows("select count(*) from results")[0][0])
+
     def dead_letters(self) -> int:
         """How many records were rejected."""
         return len(read(self._stack.broker, DEAD_LETTERS.name))
