@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cli.errors import CliError, Exit
 from cli.problems import PATIENT, json_object, retry_after, told
+from schemas.dead_letters import CauseList, LetterList, LettersTaken, LetterView
 from schemas.jobs import (
     DocumentDeletion,
     DocumentList,
@@ -29,6 +30,7 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 RECONNECT = 0.5
 """Seconds between tries to reach a server that restarts."""
 _CONNECT = 5.0
+_LETTERS = "/v1/dead-letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,33 @@ class Client:
     def delete_document(self, document_id: str) -> DocumentDeletion:
         """Delete a document with every revision, result and index entry of it."""
         return DocumentDeletion.model_validate(self._json("DELETE", f"/v1/documents/{_part(document_id)}"))
+
+    def letters(self, query: Mapping[str, str | Sequence[str]]) -> LetterList:
+        """One page of the dead letters that `query` (the route's parameters) asks for."""
+        return LetterList.model_validate(self._json("GET", _LETTERS, body=lambda: {"params": dict(query)}))
+
+    def causes(self, query: Mapping[str, str]) -> CauseList:
+        """Open dead letters by what went wrong."""
+        return CauseList.model_validate(self._json("GET", f"{_LETTERS}/causes", body=lambda: {"params": dict(query)}))
+
+    def letter(self, letter: str) -> LetterView:
+        """One dead letter whole."""
+        return LetterView.model_validate(self._json("GET", f"{_LETTERS}/{_part(letter)}"))
+
+    def redrive(self, chosen: Mapping[str, Any]) -> LettersTaken:
+        """Try dead letters again."""
+        return self._order(f"{_LETTERS}/redrive", chosen)
+
+    def redrive_letter(self, letter: str, edits: Mapping[str, Any]) -> LettersTaken:
+        """Try one dead letter again, with edits."""
+        return self._order(f"{_LETTERS}/{_part(letter)}/redrive", edits)
+
+    def discard(self, chosen: Mapping[str, Any]) -> LettersTaken:
+        """Close dead letters without trying them again."""
+        return self._order(f"{_LETTERS}/discard", chosen)
+
+    def _order(self, path: str, body: Mapping[str, Any]) -> LettersTaken:
+        return LettersTaken.model_validate(self._json("POST", path, body=lambda: {"json": dict(body)}))
 
     def models(self) -> list[ServedModel]:
         """The models that the server answers with."""

@@ -8,6 +8,7 @@ from typer.models import CommandInfo, TyperInfo
 
 from cli import (
     demo,
+    dlq,
     doctor,
     documents,
     evaluate,
@@ -28,7 +29,7 @@ from cli.errors import CliError, Exit
 from schemas.errors import DependencyDown, HeadraceError
 
 FAMILIES = {
-    "Documents and jobs": (submit, search, jobs, documents, show),
+    "Documents and jobs": (submit, search, jobs, documents, dlq, show),
     "This machine": (stack, doctor, demo, models, jars, evaluate),
     "The platform": (tail, topics, migrate, reconcile, processes),
 }

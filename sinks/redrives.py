@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.dead_letters import Action
-from schemas.documents import DiscardRequested, RedriveRequested
+from schemas.documents import DiscardRequested, RedriveRequested, ResumeRequested
 from schemas.jobs import TERMINAL, JobState, fate, needs
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
@@ -18,6 +18,7 @@ from sinks.announcements import pages_reopened
 from sinks.postgres import letters, statements
 from sinks.postgres.rows import bulk
 from sinks.redriven import Letter, Refused, begun_anew, once_more, page_again, queued, read_again
+from sinks.resumes import resume
 
 _STOPPED = {JobState.CANCELLED: "the job was cancelled", JobState.EXPIRED: "the job is past its deadline"}
 
@@ -30,6 +31,8 @@ async def take(connection: AsyncConnection, blobs: BlobStore, tasks: Sequence[Ta
                 await _redrive(connection, blobs, task)
             case DiscardRequested():
                 await _discard(connection, task)
+            case ResumeRequested():
+                await resume(connection, blobs, task)
 
 
 @dataclass
