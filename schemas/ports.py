@@ -51,6 +51,14 @@ class Publisher(Pingable, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A key of a blob store, a draft's too, and when its bytes were last written."""
+
+    key: str
+    at: datetime
+
+
 class BlobStore(Pingable, Protocol):
     """Bytes by key. What `put` and `write` return from is durable."""
 
@@ -76,6 +84,10 @@ class BlobStore(Pingable, Protocol):
 
     async def delete_below(self, folder: str) -> None:
         """Forget every key that begins with `folder` and a slash; none is no error."""
+        ...
+
+    def listed(self) -> AsyncIterator[Sequence[StoredBlob]]:
+        """Every key, drafts included, some hundred at a time and in any order; raises `DependencyDown`."""
         ...
 
 

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     """How often the reconciler looks for jobs past their deadline."""
     reconcile_seconds: float = Field(default=900, gt=0)
     """How often the reconciler compares what was read, PostgreSQL's passages and Weaviate's."""
+    sweep_seconds: float = Field(default=3600, gt=0)
+    """How often the reconciler sweeps what nothing can name any more."""
+    dead_letter_days: float = Field(default=90, gt=0)
+    """How long dead letters are kept as rows."""
     models: Path = Path("~/.cache/headrace/models").expanduser()
     """The model cache that `headrace models fetch` fills."""
     id_keys: Annotated[dict[int, SecretStr], NoDecode] = Field(default_factory=dict)

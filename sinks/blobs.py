@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,11 +17,12 @@ from obstore.store import LocalStore
 
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
-from schemas.ports import BlobStore
+from schemas.ports import BlobStore, StoredBlob
 
 RETRY_AFTER = 5.0
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # so neither '..' nor empty, nor anything a store would escape
 _PART = 1024 * 1024
+_LISTED = 500
 
 
 def open_blobs(url: str) -> BlobStore:
@@ -93,6 +94,12 @@ class FolderBlobs:
         _check(folder)
         with _disk():
             await asyncio.to_thread(_remove, self._root / folder)
+
+    async def listed(self) -> AsyncIterator[Sequence[StoredBlob]]:
+        """Every key, drafts included, some hundred at a time."""
+        with _disk():
+            async for batch in obstore.list(self._store, chunk_size=_LISTED):
+                yield [StoredBlob(found["path"], found["last_modified"]) for found in batch]
 
     async def ping(self) -> None:
         """Raise `DependencyDown` when the folder is gone or cannot be written."""

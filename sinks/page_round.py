@@ -29,7 +29,7 @@ _AT_ONCE = 8
 # What is not to be there is not missed: pages of deleted jobs and of revisions that a newer one replaced.
 _READ = text("""
     SELECT results.job, results.part, results.run, results.ce_id, jobs.tenant, jobs.document_id, jobs.revision,
-        jobs.plan, jobs.lane, jobs.data_class, coalesce(parts.at, now()) AS at,
+        coalesce(results.plan, jobs.plan) AS plan, jobs.lane, jobs.data_class, coalesce(parts.at, now()) AS at,
         octet_length(CAST(payload AS text)) AS size,
         NOT jobs.deleted AND jobs.finished_at < now() - make_interval(secs => :settled)
             AND jobs.revision > coalesce(drops.dropped, 0) AND shown.run = results.run

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas import topics
 from schemas.documents import DocumentDropped, JobErased
 from schemas.failpoints import Failpoints
 from schemas.records import Outgoing, Partition
@@ -47,12 +46,8 @@ class Projector:
         return ()
 
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """Note that all that these partitions of `headrace.jobs` held before `caught_up_at` (s) is stored."""
-        rows = [
-            {"topic": topic, "partition": number, "through": caught_up_at}
-            for topic, number in partitions
-            if topic == topics.JOBS.name
-        ]
+        """Note that all that these partitions held before `caught_up_at` (s) is stored."""
+        rows = [{"topic": topic, "partition": number, "through": caught_up_at} for topic, number in partitions]
         async with transaction(self._engine) as connection:
             await bulk(connection, statements.POSITION, rows)
 
@@ -74,9 +69,9 @@ def _said_by_us(task: Task) -> bool:
 
 
 def _positions(tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """How far each partition of `headrace.jobs` is read: only acceptance decides what a caller may not see yet."""
+    """How far each partition is read: what callers may not see yet, and what may be swept."""
     rows: dict[Partition, dict[str, Any]] = {}
-    for record in (task.record for task in tasks if task.record.partition.topic == topics.JOBS.name):
+    for record in (task.record for task in tasks):
         row = rows.setdefault(record.partition, {"next_offset": 0, "through": 0.0})
         row["next_offset"] = max(row["next_offset"], record.offset + 1)
         row["through"] = max(row["through"], record.at)

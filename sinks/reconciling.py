@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from schemas.lifetimes import lifetimes
 from schemas.settings import Settings
+from sinks.blob_sweep import BlobSweep
+from sinks.blobs import open_blobs
 from sinks.overdue import Overdue
 from sinks.page_round import PageRound
 from sinks.postgres.engine import connect
 from sinks.postgres.lead import Lead
 from sinks.reconciler import Duty, Parts, Reconciler
+from sinks.sweeps import RowSweep
 
 LOCK = "headrace.reconciler"
 
@@ -39,6 +43,11 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
         found = [
             Duty("overdue", settings.overdue_seconds, Overdue(engine, settings.deadline_hours).run),
             Duty("pages", settings.reconcile_seconds, PageRound(engine).run),
+        ]
+        lives = lifetimes(settings.dead_letter_days)
+        found += [
+            Duty("rows", settings.sweep_seconds, RowSweep(engine, lives).run),
+            Duty("blobs", settings.sweep_seconds, BlobSweep(engine, open_blobs(settings.blobs), lives).run),
         ]
         if settings.weaviate:
             from sinks.weaviate_round import WeaviateRound

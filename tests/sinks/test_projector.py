@@ -256,8 +256,9 @@ async def test_projected_through_is_the_low_water_of_all_partitions_and_unknown_
     assert await reader.projected_through() == datetime.fromtimestamp(1100, UTC)
     late = events.submitted(events.new_job())
     await projector.write([replace(late, record=replace(late.record, partition=partitions[0], offset=6, at=2000.0))])
-    found = await rows(database.admin, "SELECT next_offset, through FROM projection WHERE partition = 0")
-    assert [tuple(row) for row in found] == [(7, datetime.fromtimestamp(2000, UTC))]
+    query = "SELECT next_offset, through FROM projection WHERE partition = 0 ORDER BY topic"
+    found = [tuple(row) for row in await rows(database.admin, query)]
+    assert found == [(None, datetime.fromtimestamp(1000, UTC)), (7, datetime.fromtimestamp(2000, UTC))]
     assert await reader.projected_through() == datetime.fromtimestamp(1100, UTC)
     await projector.close()
     await reader.close()

@@ -93,6 +93,7 @@ ALTER TABLE parts
         kind IN ('submitted', 'prepared', 'read', 'failed', 'cancelling', 'reopened') OR kind ~ '^(indexed|skipped):.'
     );
 ALTER TABLE results ADD COLUMN plan text;
+CREATE INDEX jobs_by_source ON jobs (source_key);
 CREATE INDEX jobs_by_deadline ON jobs (deadline) WHERE finished_at IS NULL;
 ALTER TABLE indexed_pages ADD COLUMN passages integer;
 CREATE INDEX chunks_of_tenant ON chunks (tenant, id);
