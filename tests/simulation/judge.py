@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from processors.attempts import LIMIT
 from schemas import topics
 from schemas.documents import ChunksIndexed, PartSkipped
 from schemas.envelope import NAMESPACE
@@ -97,6 +98,7 @@ class Judge:
             self.blame("process", failure)
         for number in range(len(self._world.plan.jobs)):
             self._job(number)
+        self._attempts()
         self._index()
         self._results()
         self._letters_are_the_failures()
@@ -151,6 +153,15 @@ class Judge:
             self.blame("I2", f"{job} tells a line twice")
         if lines and lines[-1]["event"] not in ENDS:
             self.blame("I1", f"the story of {job} ends with {lines[-1]['event']}")
+
+    def _attempts(self) -> None:
+        """Three deaths are enough: a record is not tried a fourth time, where its partition stayed with its slot."""
+        moved = {"join", "leave", "pause"}
+        if any(fault.kind in moved for fault in self._world.plan.faults):
+            return
+        for position, deaths in self._world.killed_by.items():
+            if deaths > LIMIT:
+                self.blame("attempts", f"{position} ended {deaths} processes")
 
     def _index(self) -> None:
         """I2: the index holds the pages that are indexed, each as its highest run made it, and nothing else."""

@@ -15,6 +15,13 @@ FAULTS: tuple[FaultKind, ...] = (
 )  # fmt: skip
 TARGETS = ("prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "projector-2", "relay-1")
 
+JOINING, LEAVING = ("ocr-3", "projector-3"), ("ocr-2", "projector-2")
+
+
+def targets(kind: FaultKind) -> tuple[str, ...]:
+    """Whom a fault may meet: only those leave who have a peer."""
+    return {"join": JOINING, "leave": LEAVING}.get(kind, TARGETS)
+
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
@@ -88,4 +95,4 @@ def _fault(dice: random.Random) -> Fault:
         case "repeat":
             return Fault(kind, at, steps=dice.randint(1, 5))
         case "join" | "leave":
-            return Fault(kind, at, dice.choice(("ocr-3", "projector-3")) if kind == "join" else "ocr-2")
+            return Fault(kind, at, dice.choice(targets(kind)))

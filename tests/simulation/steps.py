@@ -1,5 +1,6 @@
 """Steps whose work is drawn beforehand: each page comes to the fate that the plan says."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from schemas import topics
@@ -65,9 +66,12 @@ class Read:
 
     name = "ocr"
 
-    def __init__(self, fate: Callable[[str, int, int], str], failed: dict[str, int], made: Made) -> None:
+    def __init__(
+        self, fate: Callable[[str, int, int], str], failed: dict[str, int], died: Counter[str], made: Made
+    ) -> None:
         self._fate = fate
         self._failed = failed
+        self._died = died
         self._made = made
 
     def load(self) -> None:
@@ -80,6 +84,7 @@ class Read:
         name, envelope = str(task.envelope.id), task.envelope
         fate = self._fate(envelope.job, envelope.part, envelope.run)
         if fate == "poison":
+            self._died[str(task.record)] += 1
             raise Died
         if fate == "refused":
             return DecodeFailed()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.history import of_seed, run
-from tests.simulation.plan import FATES, FAULTS, TARGETS, Fault, JobPlan, Plan, drawn
+from tests.simulation.plan import FATES, FAULTS, Fault, JobPlan, Plan, drawn, targets
 
 SEEDS = int(os.environ.get("HEADRACE_SIMULATION_SEEDS", "250"))
 EXAMPLES = int(os.environ.get("HEADRACE_SIMULATION_EXAMPLES", "60"))
@@ -63,13 +63,15 @@ jobs = st.builds(
     cancel=st.none() | times,
     redrive=st.booleans(),
 )
-faults = st.builds(
-    Fault,
-    kind=st.sampled_from(FAULTS),
-    at=times,
-    target=st.sampled_from(TARGETS),
-    seconds=st.sampled_from((0.3, 1.0, 3.0, 6.0)),
-    steps=st.integers(0, 150),
+faults = st.sampled_from(FAULTS).flatmap(
+    lambda kind: st.builds(
+        Fault,
+        kind=st.just(kind),
+        at=times,
+        target=st.sampled_from(targets(kind)),
+        seconds=st.sampled_from((0.3, 1.0, 3.0, 6.0)),
+        steps=st.integers(0, 150),
+    )
 )
 
 

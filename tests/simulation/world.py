@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,6 +121,7 @@ class World:
         self.trace: list[str] = []
         self.made: dict[tuple[str, str], list[str]] = {}
         self.deaths = 0
+        self.killed_by = Counter[str]()
         self.redriven: set[tuple[str, int]] = set()
         self._failed: dict[str, int] = {}
         self._folder = Path(tempfile.mkdtemp(dir=_FOLDER, prefix="headrace-simulation-"))
@@ -223,7 +225,7 @@ class World:
             case "prepare":
                 return StepHandler(Prepare(self.pages_of, self._note_made), 60.0)
             case "ocr":
-                return StepHandler(Read(self.fate_of, self._failed, self._note_made), 60.0)
+                return StepHandler(Read(self.fate_of, self._failed, self.killed_by, self._note_made), 60.0)
             case "index":
                 return SinkHandler(SimulatedIndex(engine, NO_FAILPOINTS))
         return SinkHandler(SimulatedProjector(engine))
