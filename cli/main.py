@@ -21,6 +21,7 @@ from cli import (
     search,
     show,
     stack,
+    steps,
     submit,
     tail,
     topics,
@@ -31,7 +32,7 @@ from schemas.errors import DependencyDown, HeadraceError
 FAMILIES = {
     "Documents and jobs": (submit, search, jobs, documents, dlq, show),
     "This machine": (stack, doctor, demo, models, jars, evaluate),
-    "The platform": (tail, topics, migrate, reconcile, processes),
+    "The platform": (tail, steps, topics, migrate, reconcile, processes),
 }
 
 

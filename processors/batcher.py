@@ -47,11 +47,21 @@ class Batcher(Generic[T]):
         self._ready.extendleft(reversed(list(items)))
         self._changed.set()
 
+    def behind(self, items: Iterable[T]) -> None:
+        """Put items back at the end."""
+        self._ready.extend(items)
+        self._changed.set()
+
     def later(self, item: T, seconds: float) -> None:
         """Put an item back after some time."""
         due = asyncio.get_running_loop().time() + seconds
         heapq.heappush(self._later, (due, next(self._order), item))
         self._changed.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is given out any more."""
+        return self._closed
 
     async def take(self, limit: int) -> list[T]:
         """Up to `limit` items as soon as there is one; nothing once closed."""

@@ -21,6 +21,7 @@ QUEUE_SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 120, 600, 3600),
 )  # fmt: skip
 HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
+HALTED = Gauge("headrace_step_halted", "1 while an order halts the step.", ["step"])
 CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])
 Gauge("headrace_build_info", "Which release runs.", ["version"]).labels(version("headrace-server")).set(1)
 _OPEN = Gauge("headrace_dead_letters_open", "Dead letters that are open, by the step that rejected them.", ["step"])

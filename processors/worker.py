@@ -15,6 +15,7 @@ from typing import Any
 
 from processors import logs, telemetry
 from processors.attempts import Attempts
+from processors.halts import HaltLimits
 from processors.handlers import Handler, StepHandler
 from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
@@ -125,7 +126,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
     async def build() -> Runner:
         marks, orders = CompactedView(ATTEMPTS.name, settings.broker), ControlView(CONTROL.name, settings.broker)
         await asyncio.gather(marks.open(), orders.open())
-        return Runner(
+        runner = Runner(
             Parts(
                 handler=job.handler,
                 publisher=ClaimingPublisher(KafkaPublisher(settings.broker, settings.publish_seconds), blobs),
@@ -138,8 +139,12 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
                 unpack=job.unpack or partial(redeem, blobs=blobs),
                 skips=job.skips,
                 decode=job.decode,
+                slot=settings.slot,
+                limits=HaltLimits(settings.halt_window, settings.halt_share, settings.halt_least),
             )
         )
+        telemetry.HALTED.labels(job.name).set_function(lambda: float(runner.halted() is not None))
+        return runner
 
     stream = adapter(settings.stream or job.stream)(group, watermarks)
     return stream.serve(build, lambda: _ready(settings))

@@ -211,6 +211,13 @@ class DependencyDown(HeadraceError):
     title = "A part that this needs does not answer; try again later"
 
 
+class Contended(DependencyDown):
+    """A transaction gave way to another one (deadlock, serialization): the same one soon finds the way free."""
+
+    code = "contended"
+    title = "Too much is written at the same place at once; try again later"
+
+
 class LogUnavailable(DependencyDown):
     """The log did not confirm the record in time: nothing was accepted."""
 

@@ -51,26 +51,41 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now: run the record again after `after` seconds (at most 30; the record stays un-acked here)."""
+    """Not now: run the record again after `after` seconds.
+
+    Without `records` it stays un-acked here for so long; with them (the record on its way to `headrace.delayed`) its
+    offset passes once they are published.
+    """
 
     after: float
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Never: dead-letter the original bytes, publish `records` (the failure event), let the offset pass."""
-
-    code: str
-    detail: str
     records: Sequence[Outgoing] = ()
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """Never: dead-letter the original bytes, publish `records` (the failure event), let the offset pass.
+
+    `input_at_fault`: the caller's bytes are to blame, which says nothing about the step.
+    """
+
+    code: str
+    detail: str
+    records: Sequence[Outgoing] = ()
+    input_at_fault: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
-    """Not until something changes: stop pulling, alarm, try again, for ever."""
+    """Not until something changes: stop pulling, alarm, try again, for ever.
+
+    `alone`: it is this record that has to wait; else whatever is tried next would fare no better, so records are tried
+    one at a time. `behind`: others are tried before it, as it may itself be what fails.
+    """
 
     reason: str
+    alone: bool = False
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,18 @@ class Settings(BaseSettings):
     """Accept one replica and no power-loss safety; `headrace up` sets it."""
     session_seconds: float = Field(default=10.0, ge=6, le=10)
     """Kafka session timeout: how long a worker that never returns keeps its partitions."""
+    grace_seconds: float = Field(default=10.0, ge=2)
+    """From SIGTERM to the exit of a worker or sink, at most: what still runs then is read again."""
+    halt_window: int = Field(default=100, ge=1)
+    """How many of a worker's latest outcomes decide whether its step halts."""
+    halt_share: float = Field(default=0.25, gt=0, le=1)
+    """Beyond this share of dead letters among them, those for bad input left out, the step halts."""
+    halt_least: int = Field(default=20, ge=1)
+    """Fewer outcomes than this decide nothing."""
+    loop_seconds: float = Field(default=5.0, gt=0)
+    """How long a worker's event loop may do nothing else before the process ends; 1 where nothing shares its cores."""
+    stall_seconds: float = Field(default=120.0, gt=0)
+    """How long a worker may come no further, with records at hand or waiting, before it ends."""
     batch: int = Field(default=64, ge=1, le=256)
     """The largest batch that an engine is given."""
     engines: str = "real"

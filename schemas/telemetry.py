@@ -20,6 +20,8 @@ Metric = Literal[
     "headrace_step_queue_seconds",
     # Gauge {step}: 1 while the step holds because a dependency is down or a record is newer than it.
     "headrace_step_holding",
+    # Gauge {step}: 1 while an order on `headrace.control` halts the step.
+    "headrace_step_halted",
     # Counter {step}: decoding or engine child processes that died.
     "headrace_step_child_deaths_total",
     # Histogram {route, status}: seconds of an HTTP request.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from producers.plan_view import PlanView
-from schemas.control import ControlEntry
+from schemas.control import ControlEntry, StepOrder, step_key
 
 
 class ControlView(PlanView):
@@ -22,3 +22,13 @@ class ControlView(PlanView):
             return False
         stands = entry.until is None or entry.until > datetime.now(UTC)
         return entry.action == "cancel" and run <= entry.run and stands
+
+    def order(self, step: str) -> StepOrder | None:
+        """The newest order about a step."""
+        value = self.get(step_key(step))
+        if value is None:
+            return None
+        try:
+            return StepOrder.model_validate_json(value)
+        except ValidationError:
+            return None

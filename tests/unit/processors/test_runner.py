@@ -3,16 +3,17 @@
 import asyncio
 import dataclasses
 import json
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from processors import runner as loop
 from processors.attempts import Attempts
 from processors.runner import Parts, Runner
 from schemas.codec import encode
+from schemas.control import StepOrder
 from schemas.documents import ChunksIndexed, PartFailed
 from schemas.envelope import Envelope, new_trace
 from schemas.errors import BlobMissing, DependencyDown, Encrypted, LogUnavailable
@@ -71,18 +72,24 @@ class Log:
 class Orders:
     def __init__(self, cancelled: bool = False) -> None:
         self._cancelled = cancelled
+        self.steps: dict[str, StepOrder] = {}
 
     def cancelled(self, job: str, run: int) -> bool:
         return self._cancelled
+
+    def order(self, step: str) -> StepOrder | None:
+        return self.steps.get(step)
 
 
 class Marks(dict[bytes, bytes]):
     """A view that nothing follows."""
 
 
-@pytest.fixture(autouse=True)
-def _short_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "HOLD_SECONDS", (0.0, 0.0))
+class Dice(random.Random):
+    """Draws the smallest number there is."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
 
 
 def _record(offset: int, **changes: object) -> Record:
@@ -109,11 +116,12 @@ class Bench:
         self.finished: list[int] = []
         self.owned = True
         self.marks = Marks()
+        self.orders = orders or Orders()
         self.parts = Parts(
             handler=handler, publisher=self.log, attempts=Attempts("g", "s-1", folder, self.marks),
-            orders=orders or Orders(), failpoints=Failpoints("s-1", None),
+            orders=self.orders, failpoints=Failpoints("s-1", None),
             finish=lambda record: self.finished.append(record.offset), owned=lambda record: self.owned, limit=8,
-            unpack=self._as_is, skips=skips,
+            unpack=self._as_is, skips=skips, slot="s-1", dice=Dice(), hold_seconds=(0.0,),
         )  # fmt: skip
         self.runner = Runner(self.parts)
 
@@ -154,7 +162,8 @@ async def test_the_callers_fault_is_a_dead_letter_and_a_failure_event(tmp_path: 
 async def test_a_dependency_that_is_down_is_waited_for_and_nothing_is_given_up(tmp_path: Path) -> None:
     bench = Bench(Handler(*[DependencyDown()] * 9), tmp_path)
     await bench.work(_record(0), _record(1))
-    assert bench.handler.batches == [2] * 10, "held as one batch, in order"
+    assert bench.handler.batches == [2, *[1] * 10], "after the first failure one is tried at a time"
+    assert bench.finished == [0, 1]
     assert not bench.log.on(DEAD_LETTERS.name)
 
 
@@ -299,9 +308,8 @@ async def test_a_call_that_outlasts_the_grace_is_no_death(tmp_path: Path) -> Non
 
 
 async def test_claimed_bytes_that_are_gone_are_tried_three_times_and_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("processors.outcomes.random.uniform", lambda _low, _high: 0.0)
     tried: list[int] = []
 
     async def gone(record: Record) -> Record:

@@ -1,0 +1,49 @@
+"""The waits of a loop: told to the alarm, growing, and jittered, so that peers do not all come back at once."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+
+from processors import telemetry
+from processors.pulse import Pulse
+
+log = logging.getLogger(__name__)
+HOLD_SECONDS = (0.2, 0.5, 1.0, 2.0)  # short, as recovery is promised in seconds
+_TELL_EVERY = 30  # turns: a long outage is said once a minute
+
+
+class Patience:
+    """How one loop waits. `steps` are the seconds of the first, second … turn; the last is every later one's."""
+
+    def __init__(self, name: str, dice: random.Random, pulse: Pulse, steps: Sequence[float] = HOLD_SECONDS) -> None:
+        self._name = name
+        self._dice = dice
+        self._pulse = pulse
+        self._steps = steps
+        self._hurry = asyncio.Event()
+
+    async def hold(self, turn: int, reason: str, *, to_the_end: bool = False) -> None:
+        """Wait out the `turn`th turn (from 1), at once over when the process is to end, unless `to_the_end`."""
+        telemetry.HOLDING.labels(self._name).set(1)
+        if turn == 1 or turn % _TELL_EVERY == 0:
+            log.error("%s holds: %s", self._name, reason)
+        longest = self._steps[min(turn, len(self._steps)) - 1]
+        seconds = longest * self._dice.uniform(0.5, 1.0)
+        await (asyncio.sleep(seconds) if to_the_end else self.rest(seconds))
+        self._pulse.beat()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait, at most until the process is to end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+
+    def over(self) -> None:
+        """The alarm's end."""
+        telemetry.HOLDING.labels(self._name).set(0)
+
+    def hurry(self) -> None:
+        """The process is to end: no wait is worth its while."""
+        self._hurry.set()

@@ -1,0 +1,61 @@
+"""Orders about steps on `headrace.control`, read and given by an operator."""
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from pydantic import ValidationError
+
+from producers.clients import librdkafka
+from schemas.broker import Broker
+from schemas.control import StepOrder, step_key
+from schemas.errors import LogUnavailable
+from schemas.topics import CONTROL, GROUPS
+
+_TIMEOUT = 10.0
+_READER = {"group.id": "headrace.orders", "enable.auto.commit": False, "enable.partition.eof": True}
+STEPS = tuple(sorted(group.removeprefix("headrace.") for group in GROUPS))
+"""What can be halted: every step and sink that is a consumer group."""
+
+
+def standing(broker: Broker) -> dict[str, StepOrder]:
+    """The newest order about each step that ever had one (blocking); raises `LogUnavailable`."""
+    keys = {step_key(step): step for step in STEPS}
+    found: dict[str, StepOrder] = {}
+    reader = Consumer({**librdkafka(broker), **_READER})  # of a group that nobody joins and nothing is committed for
+    try:
+        reader.assign([TopicPartition(CONTROL.name, 0, OFFSET_BEGINNING)])
+        while True:
+            message = reader.poll(_TIMEOUT)
+            if message is None:
+                raise LogUnavailable("Kafka does not answer")
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    return found
+                raise LogUnavailable(error.str())
+            if step := keys.get(_bytes(message.key())):
+                found |= _order(step, _bytes(message.value()))
+    except KafkaException as error:
+        raise LogUnavailable(error.args[0].str()) from error
+    finally:
+        reader.close()
+
+
+def give(broker: Broker, order: StepOrder) -> None:
+    """Put an order on the log, confirmed (blocking); raises `LogUnavailable`."""
+    refused: list[KafkaError] = []
+    producer = Producer({**librdkafka(broker), "acks": "all", "message.timeout.ms": int(_TIMEOUT * 1000)})
+    producer.produce(
+        CONTROL.name, order.model_dump_json(), step_key(order.step), partition=0,
+        on_delivery=lambda error, _: refused.append(error) if error else None,
+    )  # fmt: skip
+    if producer.flush(_TIMEOUT + 1) or refused:
+        raise LogUnavailable(refused[0].str() if refused else "Kafka does not answer")
+
+
+def _order(step: str, value: bytes) -> dict[str, StepOrder]:
+    try:
+        return {step: StepOrder.model_validate_json(value)}
+    except ValidationError:  # a newer release's
+        return {}
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
