@@ -75,6 +75,8 @@ def _order(step: str, *, halted: bool, reason: str) -> None:
 
     if step not in STEPS:
         raise CliError(f"there is no step {plain(step)!r}", Exit.USAGE, f"one of: {', '.join(STEPS)}")
-    order = StepOrder(step=step, halted=halted, reason=reason, by=os.environ.get("USER") or f"uid {os.getuid()}", at=datetime.now(UTC))
+    order = StepOrder(
+        step=step, halted=halted, reason=reason, by=os.environ.get("USER") or f"uid {os.getuid()}", at=datetime.now(UTC)
+    )
     give(Settings().broker, order)
     note(f"{step} {'is halted' if halted else 'goes on'}")

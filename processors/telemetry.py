@@ -1,7 +1,7 @@
 """What a worker measures, and the port where it can be read."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -22,6 +22,7 @@ QUEUE_SECONDS = Histogram(
 )  # fmt: skip
 HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
 HALTED = Gauge("headrace_step_halted", "1 while an order halts the step.", ["step"])
+WATCHDOG_ENDS = Counter("headrace_watchdog_ends", "Processes of this slot that their watchdog ended.", ["reason"])
 CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])
 Gauge("headrace_build_info", "Which release runs.", ["version"]).labels(version("headrace-server")).set(1)
 _OPEN = Gauge("headrace_dead_letters_open", "Dead letters that are open, by the step that rejected them.", ["step"])
@@ -41,16 +42,20 @@ class _Quiet(WSGIRequestHandler):
         """A scrape is no news."""
 
 
-def serve(port: int, host: str = "127.0.0.1") -> WSGIServer:
-    """Answer `/livez`, `/readyz` and `/metrics` from a daemon thread; `port` 0 takes any (see `server_port`)."""
+def serve(port: int, host: str = "127.0.0.1", complaint: Callable[[], str] = lambda: "") -> WSGIServer:
+    """Answer `/livez`, `/readyz` and `/metrics` from a daemon thread; `port` 0 takes any (see `server_port`).
+
+    `complaint` says what is wrong with a process that answers and yet is not alive; empty while it is.
+    """
     metrics = make_wsgi_app()
 
     def application(environ, start_response):  # type: ignore[no-untyped-def]
         if environ["PATH_INFO"] not in ("/livez", "/readyz"):
             return metrics(environ, start_response)
-        well = environ["PATH_INFO"] == "/livez" or READY.is_set()
-        start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "text/plain")])
-        return [b"ok\n" if well else b"starting\n"]
+        ready = environ["PATH_INFO"] == "/livez" or READY.is_set()
+        wrong = complaint() or ("" if ready else "starting")
+        start_response("503 Service Unavailable" if wrong else "200 OK", [("Content-Type", "text/plain")])
+        return [f"{wrong or 'ok'}\n".encode()]
 
     server = make_server(host, port, application, handler_class=_Quiet)
     # The interval is only how soon a shutdown would be seen, and nothing shuts it down.

@@ -27,6 +27,7 @@ class Watermarks:
     def __init__(self) -> None:
         self._tracks: dict[Partition, _Track] = {}
         self._epochs: dict[Partition, int] = {}
+        self._handed = 0
 
     def assign(self, partition: Partition) -> int:
         """Begin a new epoch of a partition and return it; nothing of an earlier one counts any more."""
@@ -52,6 +53,7 @@ class Watermarks:
         """Enter a record as handed over; one that was handed over before keeps its state. The partition is assigned."""
         track = self._tracks[partition]
         if offset > track.highest:
+            self._handed += 1
             track.highest = offset
             track.open.add(offset)
             heapq.heappush(track.order, offset)
@@ -67,6 +69,10 @@ class Watermarks:
             return False
         self._tracks[record.partition].open.discard(record.offset)
         return True
+
+    def handed(self) -> int:
+        """Records handed over so far, of all partitions and epochs."""
+        return self._handed
 
     def open_records(self) -> int:
         """Records handed over and not finished."""

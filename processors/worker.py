@@ -8,15 +8,18 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from processors import logs, telemetry
 from processors.attempts import Attempts
+from processors.endings import Endings
+from processors.guard import Guard
 from processors.halts import HaltLimits
 from processors.handlers import Handler, StepHandler
+from processors.pulse import Pulse
 from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
 from processors.stream.port import Adapter, Group
@@ -24,6 +27,7 @@ from processors.watermark import Watermarks
 from producers import membership, provisioning, takeover
 from producers.claims import ClaimingPublisher, redeem
 from producers.compacted_view import CompactedView
+from producers.group_view import GroupView
 from producers.publisher import KafkaPublisher
 from schemas.codec import decode
 from schemas.documents import Payload
@@ -53,6 +57,7 @@ class Job:
     skips: bool = True
     unpack: Callable[[Record], Awaitable[Record]] | None = None
     decode: Callable[[Record], tuple[Envelope, Payload]] = decode
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +113,21 @@ def adapter(name: str) -> Adapter:
     return found
 
 
-def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
+def run(job: Job, settings: Settings, blobs: BlobStore, endings: Endings) -> int:
     """Be a member of the job's group until told to stop; the exit status."""
     logs.set_up()
     group = Group(
-        f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.broker, settings.session_seconds
-    )
+        f"headrace.{job.name}", settings.slot, GROUPS[f"headrace.{job.name}"], settings.broker,
+        settings.session_seconds, grace_seconds=0.7 * settings.grace_seconds,
+    )  # fmt: skip
     if settings.run_dir is None and not settings.dev:
         raise SystemExit("HEADRACE_RUN_DIR is not set: without it an input that ends its worker is tried for ever")
     _wait_for_topics(group, settings)
     _until_answered(lambda: _join_anew(group))
     _until_answered(lambda: _take_over(group))
+    watermarks, guard = Watermarks(), Guard(settings, endings)
     if settings.metrics_port:
-        telemetry.serve(settings.metrics_port, settings.metrics_host)
-    watermarks = Watermarks()
+        telemetry.serve(settings.metrics_port, settings.metrics_host, lambda: guard.complaint)
 
     async def build() -> Runner:
         marks, orders = CompactedView(ATTEMPTS.name, settings.broker), ControlView(CONTROL.name, settings.broker)
@@ -140,14 +146,23 @@ def run(job: Job, settings: Settings, blobs: BlobStore) -> int:
                 skips=job.skips,
                 decode=job.decode,
                 slot=settings.slot,
+                pulse=job.pulse,
+                leaving=guard.leaving,
                 limits=HaltLimits(settings.halt_window, settings.halt_share, settings.halt_least),
             )
         )
+        guard.watch(watermarks, job.pulse, GroupView(settings.broker, group.name, group.topics))
         telemetry.HALTED.labels(job.name).set_function(lambda: float(runner.halted() is not None))
         return runner
 
     stream = adapter(settings.stream or job.stream)(group, watermarks)
     return stream.serve(build, lambda: _ready(settings))
+
+
+def leave(status: int) -> NoReturn:
+    """End the process as it is: Python would wait for the thread of an engine call that outlasts the grace."""
+    logging.shutdown()
+    os._exit(status)
 
 
 def _ready(settings: Settings) -> None:
@@ -211,9 +226,12 @@ def main(arguments: Any = None) -> int:
     settings = Settings()
     planned = STEPS[name]
     blobs = open_blobs(settings.blobs)
-    handler = StepHandler(planned.build(settings, blobs), planned.deadline)
-    return run(Job(name, handler, min(planned.batch, settings.batch), planned.stream), settings, blobs)
+    pulse, endings = Pulse(), Endings(settings.slot, settings.run_dir)
+    leave = partial(endings.end, "engine_deadline")
+    handler = StepHandler(planned.build(settings, blobs), planned.deadline, leave=leave, pulse=pulse)
+    job = Job(name, handler, min(planned.batch, settings.batch), planned.stream, pulse=pulse)
+    return run(job, settings, blobs, endings)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -31,6 +31,7 @@ def standing(broker: Broker) -> dict[str, StepOrder]:
                     return found
                 raise LogUnavailable(error.str())
             if step := keys.get(_bytes(message.key())):
+                found.pop(step, None)
                 found |= _order(step, _bytes(message.value()))
     except KafkaException as error:
         raise LogUnavailable(error.args[0].str()) from error

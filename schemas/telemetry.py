@@ -1,7 +1,8 @@
 """The closed list of metric names: nothing else is exported, and no label ever holds a job id or a user.
 
 Labels: `step` is a step or sink, `outcome` one of emit, retry, reject, hold, skip, `code` the code of an error in
-`schemas.errors`, `route` a path as the API declares it, `group` and `topic` names of `schemas.topics`,
+`schemas.errors`, `reason` why a watchdog ended a process (`processors.endings`), `route` a path as the API declares it,
+`group` and `topic` names of `schemas.topics`,
 `what` and `duty` kinds of findings and duties of the reconciler.
 """
 
@@ -22,6 +23,8 @@ Metric = Literal[
     "headrace_step_holding",
     # Gauge {step}: 1 while an order on `headrace.control` halts the step.
     "headrace_step_halted",
+    # Counter {reason}: processes of this slot that ended themselves, over restarts that share a run directory.
+    "headrace_watchdog_ends_total",
     # Counter {step}: decoding or engine child processes that died.
     "headrace_step_child_deaths_total",
     # Histogram {route, status}: seconds of an HTTP request.

@@ -9,8 +9,9 @@ from dataclasses import replace
 from importlib import import_module
 
 from processors import logs, telemetry
+from processors.endings import Endings
 from processors.handlers import SinkHandler
-from processors.worker import Job, mark_ready, run
+from processors.worker import Job, leave, mark_ready, run
 from schemas.failpoints import Failpoints
 from schemas.settings import Settings
 from schemas.work import Sink
@@ -83,8 +84,8 @@ def main() -> int:
         from sinks.dead_letters import addressed, as_it_lies
 
         job = replace(job, unpack=as_it_lies, decode=addressed)
-    return run(job, settings, open_blobs(settings.blobs))
+    return run(job, settings, open_blobs(settings.blobs), Endings(settings.slot, settings.run_dir))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

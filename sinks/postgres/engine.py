@@ -10,12 +10,13 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from schemas.errors import DependencyDown, HeadraceError, RecordError
+from schemas.errors import Contended, DependencyDown, HeadraceError, RecordError
 
 RETRY_AFTER = 5.0
 DRIVER = "postgresql+asyncpg://"
 _THE_ROWS_FAULT = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 _LOGIN_REFUSED = "28"
+_GAVE_WAY = ("40001", "40P01")  # serialization failure, deadlock: the server chose this transaction as the one to end
 # asyncpg calls its own confusion an internal error: a connection that is cut between two of its steps.
 FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the driver raises where a server refuses, or says nothing, or a connection breaks."""
@@ -54,8 +55,9 @@ def opener(url: str, **options: Any) -> Callable[[], Awaitable[asyncpg.Connectio
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction, committed at the end of the block.
 
-    Raises `RecordError` where PostgreSQL refuses a value, `DependencyDown` for everything else that it says or fails
-    to say: a wrong password, a missing table or a deadlock is no record's fault, so records wait.
+    Raises `RecordError` where PostgreSQL refuses a value, `Contended` where it ended this transaction for another's
+    sake, `DependencyDown` for everything else that it says or fails to say: a wrong password or a missing table is no
+    record's fault, so records wait.
     """
     try:
         async with engine.begin() as connection:
@@ -81,6 +83,8 @@ def _translated(error: Exception) -> HeadraceError:
     state = getattr(cause, "sqlstate", None) or ""
     if state.startswith(_THE_ROWS_FAULT):
         return RecordError(f"PostgreSQL refuses a value of the record (SQLSTATE {state})")
+    if state in _GAVE_WAY:
+        return Contended(f"the transaction gave way to another one (SQLSTATE {state})", retry_after=RETRY_AFTER)
     return down(cause)
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from producers import provisioning
+from producers import provisioning, step_orders
 from producers.clients import librdkafka
 from schemas.broker import Broker
+from schemas.control import StepOrder
 from schemas.documents import ChunksIndexed
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.plans import DOCUMENT
@@ -69,6 +70,15 @@ class Bench:
         producer = Producer(librdkafka(self.broker))
         producer.produce(CONTROL.name, value, self.job)
         assert producer.flush(20) == 0
+
+    def resume(self, step: str) -> None:
+        """The order by which a halted step goes on."""
+        step_orders.give(self.broker, StepOrder(step=step, halted=False, at=datetime.now(UTC)))
+
+    def log(self, slot: str = "loss-1") -> str:
+        """What a slot's processes have said."""
+        path = self.folder / f"{slot}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def start(self, slot: str = "loss-1", **script: object) -> subprocess.Popen[bytes]:
         told = {

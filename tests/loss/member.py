@@ -12,9 +12,11 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from processors.attempts import Attempts
+from processors.endings import Endings
 from processors.handlers import StepHandler
 from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
@@ -26,6 +28,7 @@ from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
 from schemas.codec import follow
 from schemas.documents import ChunksIndexed
+from schemas.errors import ModelOutputInvalid
 from schemas.failpoints import Failpoints
 from schemas.records import Record
 from schemas.settings import Settings
@@ -36,9 +39,8 @@ from schemas.work import Answer, Task
 class Scripted:
     """Emits one record for each; sleeps, raises or dies where the script says so."""
 
-    name = "scripted"
-
     def __init__(self, script: dict[str, object], journal: Path) -> None:
+        self.name = str(script.get("name", "scripted"))
         self._script = script
         self._journal = journal.open("a", buffering=1)
 
@@ -56,6 +58,9 @@ class Scripted:
                 os.kill(os.getpid(), signal.SIGKILL)
             if number in self._numbers("raises_at"):
                 raise RuntimeError("scripted")
+            if number in self._numbers("nonsense_at"):
+                answers.append(ModelOutputInvalid("scripted"))
+                continue
             out = follow(str(self._script["out"]), task.envelope, self.name, ChunksIndexed(index="test", count=1))
             answers.append([out])
             self._note("done", number)
@@ -81,14 +86,14 @@ def main() -> int:
     group = Group(script["group"], slot, (script["topic"],), broker, session_seconds=6.0)
     provisioning.check(broker, group.topics, dev=True)
     watermarks = Watermarks()
-    step = Scripted(script, folder / "journal")
+    step, endings = Scripted(script, folder / "journal"), Endings(slot, folder)
 
     async def build() -> Runner:
         marks, orders = CompactedView(ATTEMPTS.name, broker), ControlView(CONTROL.name, broker)
         await asyncio.gather(marks.open(), orders.open())
         return Runner(
             Parts(
-                handler=StepHandler(step, 60.0),
+                handler=StepHandler(step, 60.0, leave=partial(endings.end, "engine_deadline")),
                 publisher=KafkaPublisher(broker),
                 attempts=Attempts(group.name, slot, folder, marks),
                 orders=orders,
@@ -97,6 +102,7 @@ def main() -> int:
                 owned=watermarks.is_open,
                 limit=int(script.get("limit", 8)),
                 unpack=_as_is,
+                slot=slot,
             )
         )
 

@@ -114,6 +114,28 @@ def test_a_poison_pill_is_a_dead_letter_after_three_deaths_and_never_run_again(b
     assert bench.noted("start")[7] == 3, "a fourth try"
 
 
+def test_a_step_whose_records_go_wrong_halts_stays_halted_over_a_restart_and_goes_on_when_told(bench: Bench) -> None:
+    wrong = [number for number in range(300) if number // 4 % 10 < 3]  # of each partition the same share
+    bench.feed(range(300))
+    name = bench.group.removeprefix("headrace.")
+    member = bench.start(nonsense_at=wrong, name=name, seconds=0.005)
+    until(lambda: name in bench.log() and "halts" in bench.log(), 60, "the step to halt")
+    until(lambda: f"headrace steps resume {name}" in bench.log(), 20, "the worker to say how it goes on")
+    dead, done = len(bench.dead()), bench.noted("done").total()
+    assert dead < 16, "more dead letters than it takes to see what is wrong"
+    assert sum(bench.committed().values()) < 300
+    assert bench.stop(member, seconds=12) == 0, "a halted worker drains at once"
+    member = bench.start(name=name)  # the cause is gone, the order is not
+    bench.ready()
+    until(lambda: bench.log().count("to go on: headrace steps resume") == 2, 20, "the new worker to find the order")
+    assert bench.noted("done").total() == done
+    bench.resume(name)
+    until(lambda: len(bench.emitted()) == 300 - dead, 60, "all that was not given up")
+    assert len(bench.dead()) == dead, "the halt gave up nothing more"
+    until(lambda: sum(bench.committed().values()) == 300, 10, "offsets")
+    assert member.poll() is None
+
+
 def test_a_missing_topic_is_refused_with_what_to_do(bench: Bench) -> None:
     member = bench.start(topic="never-made")
     assert member.wait(30) != 0
