@@ -1,8 +1,13 @@
 """The reconciler's one process: who leads, what it does when something is down, how it ends."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -12,6 +17,7 @@ from sinks import reconciler
 from sinks.postgres.lead import Lead
 from sinks.reconciler import Duty, Parts, Reconciler
 from tests.sinks.databases import Database
+from tests.support import until
 
 
 class Rounds:
@@ -111,3 +117,16 @@ async def test_a_duty_that_cannot_be_done_is_tried_again_and_said(database: Data
     process.rounds.down = False
     await eventually(lambda: process.holding == 0)
     assert await process.end() == 0
+
+
+def test_its_process_works_on_every_duty_and_ends_when_told(database: Database, tmp_path: Path) -> None:
+    told = {"POSTGRES": database.sink, "BLOBS": (tmp_path / "blobs").as_uri(), "RUN_DIR": str(tmp_path)}
+    environment = os.environ | {f"HEADRACE_{name}": value for name, value in told.items()}
+    environment |= {"HEADRACE_SLOT": "reconciler-1", "HEADRACE_WEAVIATE": ""}
+    process = subprocess.Popen([sys.executable, "-P", "-m", "sinks.worker", "reconciler"], env=environment)
+    try:
+        until(lambda: (tmp_path / "reconciler-1.ready").exists(), 30, "it is ready")
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
