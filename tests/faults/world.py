@@ -1,6 +1,7 @@
 """A whole stack to be broken: servers in our own hand, wires that can be cut, and the platform's own processes."""
 
 import shutil
+import subprocess
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,15 +35,17 @@ from tests.faults.toxiproxy import Toxiproxy, Wire
 class Plan:
     """What a world is to be like; rows that want the same share one. Pairs, so that it can be a key.
 
-    `settings` are variables of the platform's processes, in which `{folder}` stands for the world's own; `disk` the
+    `settings` are variables of the platform's processes; `disk` the
     size in MiB of the file system that the broker writes to (0: the machine's own); `brokers` is one or three;
-    `models`: whether the model cache is a copy, to be spoilt.
+    `models`: whether the model cache is a copy, to be spoilt; `clocks`: whether those of the platform's processes
+    obey `set_clocks`.
     """
 
     settings: tuple[tuple[str, str], ...] = ()
     disk: int = 0
     brokers: int = 1
     models: bool = False
+    clocks: bool = False
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -131,6 +134,12 @@ class World:
             await connection.close()
         return len(states) == len(jobs) and all(JobState(row["state"]) in TERMINAL for row in states)
 
+    def set_clocks(self, seconds: int) -> None:
+        """Make the wall clocks of the platform's processes, not those of its servers, wrong by so much."""
+        draft = self.folder / "clock.new"
+        draft.write_text(str(seconds))
+        draft.replace(self.folder / "clock")
+
     def mend(self) -> None:
         """Undo every fault that a row may have left."""
         for held in self.servers.values():
@@ -139,7 +148,6 @@ class World:
             wire.mend()
 
     def _start(self) -> None:
-        (self.folder / "clock").write_text("+0\n")  # what says how wrong the clocks are must be there from the start
         poisoned = None
         if not tools.missing("toxiproxy-server"):
             poisoned = self._held.enter_context(Toxiproxy(self.folder))
@@ -148,12 +156,16 @@ class World:
         settings |= self._database(poisoned)
         if "weaviate" in self.plan.indexes:
             settings |= self._vectors(poisoned)
+        if self.plan.clocks:
+            self.set_clocks(0)
+            library, source = self.folder / "clock.so", Path(__file__).with_name("clock.c")
+            subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source)], check=True)
+            settings |= {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self.folder / "clock")}
         if self.plan.models:
             shutil.copytree(Settings().models, self.folder / "models")
             settings["HEADRACE_MODELS"] = str(self.folder / "models")
         (self.folder / "stack" / "run" / "failpoints").mkdir(parents=True)
-        settings |= {name: value.format(folder=self.folder) for name, value in self.plan.settings}
-        session = Session(self.folder / "stack", settings)
+        session = Session(self.folder / "stack", settings | dict(self.plan.settings))
         self.stack = self._held.enter_context(session)
 
     def _wire(self, proxies: Toxiproxy | None, name: str, upstream: int) -> int:

@@ -10,7 +10,6 @@ import psutil
 
 from deploy.local.samples import letters
 from schemas.topics import DEAD_LETTERS, VECTORS
-from tests import tools
 from tests.faults.documents import sections
 from tests.faults.history import topic
 from tests.faults.suite import Row, Scene
@@ -21,23 +20,14 @@ from tests.support import read, until
 _STARVED = ("api-1", "ocr-1", "projector-1", "relay-1")
 _FAILED = frozenset({"failed"})
 _REAL = Plan(settings=(("HEADRACE_ENGINES", "real"),), models=True)
-_CLOCK = Plan(
-    settings=(
-        ("LD_PRELOAD", str(tools.FAKETIME)),
-        ("FAKETIME_TIMESTAMP_FILE", "{folder}/clock"),
-        ("FAKETIME_CACHE_DURATION", "1"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    )
-)
+_CLOCK = Plan(clocks=True)
+_ALMOST_AN_HOUR = 59 * 60  # a broker refuses what comes from more than an hour ahead
 
 
 def _jumps(scene: Scene) -> None:
     """Every clock of the platform, not those of its servers, jumps forward and back, and is set right."""
-    clock = scene.world.folder / "clock"
-    for jump in ("+59m", "-59m", "+0"):
-        draft = clock.with_name("clock.new")
-        draft.write_text(f"{jump}\n")
-        draft.replace(clock)
+    for jump in (_ALMOST_AN_HOUR, -_ALMOST_AN_HOUR, 0):
+        scene.world.set_clocks(jump)
         scene.last(12)
 
 
@@ -127,7 +117,7 @@ def _descriptors(scene: Scene) -> None:
 
 
 ROWS = (
-    Row(25, "the platform's clocks jump by an hour and back", _jumps, plan=_CLOCK, needs=("faketime",), clocks=False),
+    Row(25, "the platform's clocks jump by an hour and back", _jumps, plan=_CLOCK, needs=("cc",), clocks=False),
     Row(27, "a model missing, then cut short", _no_model, plan=_REAL, fed=False),
     Row(28, "an input that ends its worker; a child without memory", _deadly, fed=False),
     Row(29, "no file descriptors left, process by process", _descriptors),
