@@ -47,8 +47,8 @@ MUTANTS = (
         "a log that is away is given up",
         "I4",
         _RUNNER,
-        "                turn += 1\n                self._alarm(turn, str(error))\n"
-        "                await asyncio.sleep(_pause(turn))\n            else:\n                if turn:",
+        "                turn += 1\n                await self._patience.hold(turn, str(error), to_the_end=True)\n"
+        "            else:\n                if turn:",
         "                return\n            else:\n                if turn:",
     ),
     Mutant(
@@ -85,15 +85,15 @@ MUTANTS = (
         "a failure is not told",
         "I1",
         "processors/outcomes.py",
-        "(letter, *_failure(record, step, code, detail))",
+        "(letter, *_failure(record, step, code, detail, attempt))",
         "(letter,)",
     ),
     Mutant(
         "a dead letter is not written",
         "I5",
         "processors/outcomes.py",
-        "(letter, *_failure(record, step, code, detail))",
-        "_failure(record, step, code, detail)",
+        "(letter, *_failure(record, step, code, detail, attempt))",
+        "_failure(record, step, code, detail, attempt)",
     ),
     Mutant(
         "a skip is not told",

@@ -18,7 +18,7 @@ from processors.watermark import Watermarks
 from producers import relay
 from schemas import topics
 from schemas.broker import Broker
-from schemas.control import ControlEntry
+from schemas.control import ControlEntry, StepOrder, step_key
 from schemas.envelope import Envelope
 from schemas.failpoints import Failpoints
 from schemas.plans import DOCUMENT
@@ -104,6 +104,14 @@ class Orders:
     def cancelled(self, job: str, run: int) -> bool:
         value = self._view.get(job.encode())
         return value is not None and run <= ControlEntry.model_validate_json(value).run
+
+    def order(self, step: str) -> StepOrder | None:
+        value = self._view.get(step_key(step))
+        return None if value is None else StepOrder.model_validate_json(value)
+
+
+def _overdue(told: str) -> None:
+    raise AssertionError(told)
 
 
 class World:
@@ -213,6 +221,8 @@ class World:
                 limit=LIMITS[name],
                 unpack=_as_it_is,
                 skips=name != "projector",
+                slot=slot,
+                dice=self.loop.random,
             )
             return Runner(parts)
 
@@ -223,12 +233,14 @@ class World:
         engine: Any = Engine(self.database)
         match name:
             case "prepare":
-                return StepHandler(Prepare(self.pages_of, self._note_made), 60.0)
+                return StepHandler(Prepare(self.pages_of, self._note_made), 60.0, leave=_overdue)
             case "ocr":
-                return StepHandler(Read(self.fate_of, self._failed, self.killed_by, self._note_made), 60.0)
+                return StepHandler(
+                    Read(self.fate_of, self._failed, self.killed_by, self._note_made), 60.0, leave=_overdue
+                )
             case "index":
-                return SinkHandler(SimulatedIndex(engine, NO_FAILPOINTS))
-        return SinkHandler(SimulatedProjector(engine))
+                return SinkHandler(SimulatedIndex(engine, NO_FAILPOINTS), self.loop.random)
+        return SinkHandler(SimulatedProjector(engine), self.loop.random)
 
     def _note_made(self, step: str, task: Task, records: Sequence[Outgoing]) -> None:
         self.made[f"headrace.{step}", str(task.envelope.id)] = [dict(r.headers)["ce_id"].decode() for r in records]
