@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from fastapi import FastAPI
 
 from api import description, docs, errors, health
+from api.admission import Admission
 from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
@@ -18,15 +19,18 @@ from api.v1 import control, dead_letters, documents, embeddings, events, jobs, m
 def create_app(parts: Parts) -> FastAPI:
     """An ASGI application that serves `parts`; nothing is contacted before the first request."""
     queries = QueryEmbedder(parts.embedder)
+    admission = Admission(parts.load, parts.lag, parts.settings)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         queries.start()
         parts.bell.start()
+        admission.start()
         try:
             yield
         finally:
             queries.close()
+            await admission.stop()
             for close in parts.closers:
                 await close()
 
@@ -34,6 +38,7 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, lifespan=life, generate_unique_id_function=description.operation_id)
     app.state.parts = parts
     app.state.queries = queries
+    app.state.admission = admission
     app.state.metrics = metrics = ApiMetrics(parts.lag)
     app.state.streams = EventStreams(parts.jobs, parts.bell, parts.settings.max_streams, metrics.streams)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))

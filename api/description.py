@@ -105,7 +105,7 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
         if response["description"] == "Successful Response":
             shown = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
             response["description"] = schemas.get(shown.rpartition("/")[2], {}).get("description", operation["summary"])
-        if status in ("409", "503") and "health" not in operation["tags"]:
+        if status in ("409", "429", "503") and "health" not in operation["tags"]:
             response["headers"] = {"Retry-After": _LATER}
     if operation["operationId"] == "submit":
         responses["202"]["headers"] = {"Location": _JOB}

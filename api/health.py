@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
+from api.admission import Admission
 from api.metrics import ApiMetrics
 from api.parts import PartsOf
 from api.queries import QueryEmbedder
@@ -40,10 +41,12 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(request: Request, response: Response, parts: PartsOf) -> Readiness:
-    """Whether jobs are accepted: 503 without Kafka or the blob store; without PostgreSQL or the model, degraded."""
+    """Whether jobs are accepted: 503 without Kafka or the blob store; without PostgreSQL, the model or word of the
+    dispatcher, degraded."""
     ports: dict[str, Pingable] = {"kafka": parts.publisher, "blobs": parts.blobs, "postgresql": parts.jobs}
     found = await asyncio.gather(*map(_health, ports.values()))
     health = dict(zip(ports, found, strict=True))
+    health["dispatcher"] = _dispatcher(request.app.state.admission)
     health["embedder"] = _model(request.app.state.queries)
     failed = {name for name, part in health.items() if part.state == "failed"}
     ready = failed.isdisjoint({"kafka", "blobs"})
@@ -70,6 +73,10 @@ async def _health(port: Pingable) -> PartHealth:
     except TimeoutError:
         return PartHealth(state="failed", code="timeout")
     return PartHealth(state="ok")
+
+
+def _dispatcher(admission: Admission) -> PartHealth:
+    return PartHealth(state="ok") if admission.known else PartHealth(state="failed", code="load_unknown")
 
 
 def _model(queries: QueryEmbedder) -> PartHealth:

@@ -21,6 +21,7 @@ from api.app import create_app
 from api.parts import Parts
 from api.streams import EventStreams
 from producers.lag import LagSource
+from producers.load import LoadView
 from producers.plan_view import PlanView
 from producers.publisher import KafkaPublisher
 from schemas.ids import JobIds
@@ -60,6 +61,7 @@ def connect(settings: Settings) -> Parts:
         settings=settings,
         lag=lag,
         letters=letters,
+        load=LoadView(settings.broker),
         closers=(
             publisher.close,
             bell.close,

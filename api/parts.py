@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from producers.lag import GroupLag
+from schemas.control import LoadReport
 from schemas.ids import JobIds
 from schemas.ports import BlobStore, JobReader, LetterReader, Publisher, TextEmbedder, VectorSearch
 from schemas.settings import Settings
@@ -23,6 +24,22 @@ class LagReader(Protocol):
 
     def dead_letters(self) -> int:
         """Records on the dead-letter topic."""
+        ...
+
+    def untaken(self) -> int:
+        """Accepted jobs that the dispatcher has not taken over yet."""
+        ...
+
+
+class LoadReader(Protocol):
+    """What the dispatcher reports of the load."""
+
+    def start(self) -> None:
+        """Begin to follow it."""
+        ...
+
+    def report(self) -> LoadReport | None:
+        """The newest report, None where there is none."""
         ...
 
 
@@ -57,6 +74,7 @@ class Parts:
     settings: Settings
     lag: LagReader
     letters: LetterReader
+    load: LoadReader
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 

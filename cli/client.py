@@ -134,9 +134,10 @@ class Client:
         """Ask for the end of a job's present run."""
         return JobView.model_validate(self._json("POST", f"/v1/jobs/{_part(job)}/cancel"))
 
-    def retry(self, job: str) -> JobView:
-        """Begin a new run of a job that ended without success."""
-        return JobView.model_validate(self._json("POST", f"/v1/jobs/{_part(job)}/retry"))
+    def retry(self, job: str, step: str = "prepare") -> JobView:
+        """Begin a new run of a job that ended without success, from a step on."""
+        query = {"params": {"from": step}} if step != "prepare" else {}
+        return JobView.model_validate(self._json("POST", f"/v1/jobs/{_part(job)}/retry", body=lambda: dict(query)))
 
     def documents(self, query: Mapping[str, str]) -> DocumentList:
         """One page of the documents."""

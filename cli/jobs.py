@@ -116,10 +116,19 @@ def cancel(connect: Connect, jobs: Ids, *, as_json: AsLines = False) -> None:
 
 
 @connected
-def retry(connect: Connect, jobs: Ids, *, as_json: AsLines = False) -> None:
+def retry(
+    connect: Connect,
+    jobs: Ids,
+    *,
+    step: Annotated[
+        Literal["prepare", "ocr", "chunk"],
+        typer.Option("--from", help="Go on from this step, with what earlier ones stored: only pages without success."),
+    ] = "prepare",
+    as_json: AsLines = False,
+) -> None:
     """Run jobs again that failed, were cancelled or expired, wholly or in part."""
     with connect() as client:
-        _each(jobs, client.retry, lambda view: f"run {view.run}", as_json=as_json)
+        _each(jobs, lambda job: client.retry(job, step), lambda view: f"run {view.run}", as_json=as_json)
 
 
 def _each(jobs: list[str], ask: "Callable[[str], JobView]", say: "Callable[[JobView], str]", *, as_json: bool) -> None:

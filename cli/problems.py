@@ -23,6 +23,8 @@ _HINTS: dict[object, str] = {
     503: "try again in a moment; `headrace doctor` names the part that is down",
     "not_ready": "wait for it: `headrace jobs watch ID`",
     "job_ended": "what became of it: `headrace jobs get ID`",
+    "nothing_stored": "run all of it again: `headrace jobs retry ID`",
+    "too_many_pages_waiting": "what waits: `headrace jobs list --state queued`",
     "nothing_to_retry": "what became of it: `headrace jobs get ID`",
 }
 

@@ -20,8 +20,10 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 
-async def committed_by_group(broker: Broker, places: Collection[Place], seconds: float) -> dict[str, dict[Place, int]]:
-    """The next offset of each group of `topics.GROUPS` at those of `places` where it has committed one.
+async def committed_by_group(
+    broker: Broker, places: Collection[Place], seconds: float, groups: Collection[str] = tuple(GROUPS)
+) -> dict[str, dict[Place, int]]:
+    """The next offset of each of `groups` (some of `topics.GROUPS`) at those of `places` where it has committed one.
 
     Raises `DependencyDown` when the log does not answer within `seconds`.
     """
@@ -29,12 +31,12 @@ async def committed_by_group(broker: Broker, places: Collection[Place], seconds:
     try:
         async with asyncio.timeout(seconds):
             await admin.start()
-            found = await asyncio.gather(*(_of(group, admin, places) for group in GROUPS))
+            found = await asyncio.gather(*(_of(group, admin, places) for group in groups))
     except (KafkaError, TimeoutError) as error:
         raise DependencyDown("Kafka does not answer") from error
     finally:
         await admin.close()
-    return dict(zip(GROUPS, found, strict=True))
+    return dict(zip(groups, found, strict=True))
 
 
 async def _of(group: str, admin: AIOKafkaAdminClient, places: Collection[Place]) -> dict[Place, int]:

@@ -18,7 +18,7 @@ from producers.clients import librdkafka
 from producers.committed import Place, committed_by_group
 from schemas.broker import Broker
 from schemas.errors import DependencyDown
-from schemas.topics import DEAD_LETTERS, GROUPS, OPTIONAL_GROUPS
+from schemas.topics import DEAD_LETTERS, GROUPS, JOBS, OPTIONAL_GROUPS
 
 _TIMEOUT = 3.0
 _READER = {
@@ -78,6 +78,14 @@ class LagSource:
         with _answering():
             begins, ends = self._bounds({DEAD_LETTERS.name})
         return sum(ends[place] - begins[place] for place in ends)
+
+    def untaken(self) -> int:
+        """Records of `headrace.jobs` that the dispatcher has not taken over yet; raises as `read` does."""
+        group = next(reader for reader in JOBS.readers if reader != "headrace.projector")
+        with _answering():
+            begins, ends = self._bounds({JOBS.name})
+            committed = asyncio.run(committed_by_group(self._broker, list(ends), _TIMEOUT, [group]))
+        return sum(ends[place] - at for place, at in _behind(JOBS.name, committed[group], begins, ends).items())
 
     def close(self) -> None:
         """Disconnect."""

@@ -4,7 +4,8 @@ HeadraceError
 ├── InputError            the caller's bytes or words (reject: never retried)
 │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
 │   │   DecodeTimeout PoisonRecord
-│   └── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry LetterClosed
+│   ├── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
+│   └── TooManyPagesWaiting   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
 ├── Overloaded            more at once than this process takes (503, come back soon)
@@ -184,6 +185,22 @@ class LetterClosed(InputError):
     code = "letter_closed"
     status = 409
     title = "The dead letter was redriven or discarded already"
+
+
+class NothingStored(InputError):
+    """A step can go on only from what earlier steps stored."""
+
+    code = "nothing_stored"
+    status = 409
+    title = "Nothing is stored that the step could go on from; retry the job without `from`"
+
+
+class TooManyPagesWaiting(InputError):
+    """One caller has more waiting than its share of the queue; the same request may be accepted later."""
+
+    code = "too_many_pages_waiting"
+    status = 429
+    title = "Too many of your pages wait already; try again later"
 
 
 class RecordError(HeadraceError):

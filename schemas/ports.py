@@ -114,7 +114,10 @@ class VectorSearch(Pingable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a job's row keeps of how it was submitted, and where it stands."""
+    """What a job's row keeps of how it was submitted, and where it stands.
+
+    `prepared`: the document's run, where its pages were counted in it and nothing stopped the document as a whole.
+    """
 
     state: JobState
     run: int
@@ -126,6 +129,7 @@ class Submission:
     lane: Lane
     deadline: datetime | None
     deleted: bool
+    prepared: int | None = None
 
 
 class JobReader(Pingable, Protocol):

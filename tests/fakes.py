@@ -10,6 +10,7 @@ from datetime import datetime
 
 from api.parts import Parts
 from producers.lag import GroupLag
+from schemas.control import LoadReport
 from schemas.dead_letters import CauseList, Chosen, LetterFilter, LetterList, LetterQuery
 from schemas.documents import Claim, EngineStamp
 from schemas.errors import DependencyDown, LogUnavailable, TooLarge
@@ -235,6 +236,7 @@ class FakeEmbedder:
 class FakeLag:
     down: bool = False
     reads: int = 0
+    behind: int = 0
 
     def read(self) -> list[GroupLag]:
         self.reads += 1
@@ -244,6 +246,22 @@ class FakeLag:
 
     def dead_letters(self) -> int:
         return 3
+
+    def untaken(self) -> int:
+        if self.down:
+            raise DependencyDown("Kafka does not answer")
+        return self.behind
+
+
+@dataclass
+class FakeLoad:
+    newest: LoadReport | None = None
+
+    def start(self) -> None:
+        return
+
+    def report(self) -> LoadReport | None:
+        return self.newest
 
 
 @dataclass
@@ -258,6 +276,7 @@ class World:
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     lag: FakeLag = field(default_factory=FakeLag)
     letters: FakeLetters = field(default_factory=FakeLetters)
+    load: FakeLoad = field(default_factory=FakeLoad)
     ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
     upload_limit: int = 1_000_000
     max_streams: int = 10
@@ -268,4 +287,5 @@ class World:
         return Parts(
             self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag,
             self.letters,
+            self.load,
         )  # fmt: skip

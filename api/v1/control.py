@@ -1,19 +1,21 @@
 """What a caller does about a job that was accepted: stop it, or run it again."""
 
+import asyncio
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 
 from api.auth import Tenant
-from api.errors import declare
-from api.parts import PartsOf
+from api.errors import InvalidRequest, declare
+from api.parts import Parts, PartsOf
 from api.v1.jobs import view_of
 from schemas import plans, topics
 from schemas.codec import encode, submission_id
 from schemas.control import ControlEntry
-from schemas.documents import CancelRequested, JobSubmitted
+from schemas.documents import CancelRequested, JobSubmitted, ResumeRequested
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.errors import (
     Conflict,
@@ -22,14 +24,19 @@ from schemas.errors import (
     JobEnded,
     LogUnavailable,
     NotFound,
+    NothingStored,
     NothingToRetry,
+    Overloaded,
+    TooManyPagesWaiting,
     Unauthorized,
 )
 from schemas.jobs import TERMINAL, TRANSITIONS, JobState, JobView
+from schemas.pages import prepared_key
 from schemas.ports import Submission
 from schemas.records import Outgoing
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+From = Annotated[Literal["prepare", "ocr", "chunk"], Query(alias="from", description="The step to go on from.")]
 _ORDER_STANDS = timedelta(days=1)
 
 
@@ -65,12 +72,25 @@ async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
 @router.post(
     "/{job}/retry",
     status_code=202,
-    responses=declare(Unauthorized, NotFound, NothingToRetry, Gone, LogUnavailable, DependencyDown),
+    responses=declare(
+        Unauthorized,
+        NotFound,
+        NothingToRetry,
+        NothingStored,
+        Gone,
+        InvalidRequest,
+        TooManyPagesWaiting,
+        LogUnavailable,
+        DependencyDown,
+        Overloaded,
+    ),
 )
-async def retry(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
-    """Run a job that ended without success once more, from its stored upload, as run + 1 and with a fresh deadline.
+async def retry(request: Request, job: str, tenant: Tenant, parts: PartsOf, step: From = "prepare") -> JobView:
+    """Run a job that ended without success once more, as run + 1 with a fresh deadline: all of it, or `from` a step.
 
-    Callers who ask at the same time get one and the same run.
+    From a later step than `prepare` only those pages are worked on again that did not succeed, with what earlier steps
+    stored of them; one of which the step's input was never made goes on from the nearest that is stored. Callers who
+    ask at the same time get one and the same run.
     """
     issued = parts.ids.check(job, tenant)
     view = await view_of(job, tenant, parts, issued)
@@ -83,10 +103,37 @@ async def retry(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
         raise NothingToRetry
     if known.plan not in plans.PLANS:
         raise NothingToRetry("the job's plan is not known to this release; submit the document again")
-    await parts.publisher.publish([_again(job, tenant, known, timedelta(hours=parts.settings.deadline_hours))])
+    request.app.state.admission.check(tenant)
+    if step == "prepare":
+        record = _again(job, tenant, known, timedelta(hours=parts.settings.deadline_hours))
+    else:
+        await _require_stored(view, tenant, parts, known)
+        record = _resumed(step, job, tenant, known)
+    await parts.publisher.publish([record])
     fresh = JobView(id=job, state=JobState.QUEUED, run=known.run + 1)
     kept = {"document_id", "revision", "pipeline", "filename", "created_at", "projected_through"}
     return fresh.model_copy(update=view.model_dump(include=kept))
+
+
+async def _require_stored(view: JobView, tenant: str, parts: Parts, known: Submission) -> None:
+    """Raise `NothingStored` unless a page that did not succeed has left something to go on from."""
+    if known.prepared is None:
+        raise NothingStored(
+            "the document's pages were not counted, or it was stopped as a whole; retry the job without `from`"
+        )
+    for page in (page.page for page in view.pages if page.state != "indexed"):
+        key = prepared_key(tenant, view.id, known.prepared, page)
+        if await asyncio.to_thread(parts.blobs.find, key) or await parts.jobs.page(tenant, view.id, page):
+            return
+    raise NothingStored
+
+
+def _resumed(step: Literal["ocr", "chunk"], job: str, tenant: str, known: Submission) -> Outgoing:
+    """The order to go on from a step: one id for a run, whoever asks and from wherever."""
+    run = known.run + 1
+    asked = uuid.uuid5(NAMESPACE, f"{job}|resume|{run}")
+    envelope = _envelope(asked, ResumeRequested.kind(), job, tenant, known, run)
+    return encode(topics.REDRIVES.name, envelope, ResumeRequested(step=step, by=tenant))
 
 
 def _again(job: str, tenant: str, known: Submission, within: timedelta) -> Outgoing:

@@ -25,7 +25,9 @@ from schemas.errors import (
     Gone,
     LogUnavailable,
     NotFound,
+    Overloaded,
     TooLarge,
+    TooManyPagesWaiting,
     Unauthorized,
     UnsupportedMedia,
 )  # fmt: skip
@@ -74,16 +76,27 @@ class JobAccepted(BaseModel):
     "",
     status_code=202,
     responses=declare(
-        BadRequest, Unauthorized, TooLarge, UnsupportedMedia, EmptyInput, InvalidRequest, LogUnavailable, DependencyDown
+        BadRequest,
+        Unauthorized,
+        TooLarge,
+        UnsupportedMedia,
+        EmptyInput,
+        InvalidRequest,
+        TooManyPagesWaiting,
+        LogUnavailable,
+        DependencyDown,
+        Overloaded,
     ),
     openapi_extra=_FORM,
 )
 async def submit(request: Request, response: Response, tenant: Tenant, parts: PartsOf) -> JobAccepted:
     """Store the document, put the job on the log, answer 202 once the log has confirmed it.
 
-    Never touches PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload
+    Where too much waits already it is refused before it is read, and `Retry-After` says when there may be room. Never
+    touches PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload
     must not make it look old.
     """
+    request.app.state.admission.check(tenant)  # before the body is read
     key = f"{tenant}/{secrets.token_hex(16)}/source"
     upload = await receive(request, parts.blobs, key, parts.settings.upload_limit)
     at = time.time()

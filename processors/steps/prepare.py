@@ -17,6 +17,7 @@ from schemas.codec import follow, page_spread
 from schemas.documents import DocumentPrepared, JobSubmitted, Line, PagePrepared, Payload, TextLayer, Times
 from schemas.envelope import Envelope
 from schemas.media import PNG, media_type
+from schemas.pages import picture_key, prepared_key
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
 from schemas.records import Outgoing
@@ -72,9 +73,9 @@ class Prepare:
         image = Image.frombytes(page.mode, (page.width, page.height), page.pixels)
         layers = judge(page.layer, image)
         stood = self._stood(image, layers)
-        key = f"{envelope.tenant}/{envelope.job}/pages/{envelope.run}/{page.number:05d}.png"
+        place = (envelope.tenant, envelope.job, envelope.run, page.number)
         prepared = PagePrepared(
-            image=self._blobs.put(key, _png(stood.image)),
+            image=self._blobs.put(picture_key(*place), _png(stood.image)),
             width=stood.image.width,
             height=stood.image.height,
             media_type=PNG,
@@ -82,6 +83,7 @@ class Prepare:
             skew=stood.skew,
             layers=tuple(_moved(layer, stood, image) for layer in layers),
         )
+        self._blobs.put(prepared_key(*place), prepared.model_dump_json().encode())  # what a resumed job begins from
         return [self._follow(OCR.name, envelope, prepared, page.number, spread=page_spread(envelope.job, page.number))]
 
     def _stood(self, image: Image.Image, layers: Sequence[TextLayer]) -> Upright:

@@ -39,6 +39,10 @@ _THROUGH = text("""
     SELECT CASE WHEN count(*) >= :partitions THEN min(through) END FROM projection WHERE topic = :topic
 """)
 _JOB = text("SELECT * FROM jobs WHERE id = :job")
+_PREPARED = text("""
+    SELECT max(run) FILTER (WHERE kind = 'prepared') FROM current_parts WHERE job = :job AND part = 0
+    HAVING NOT coalesce(bool_or(kind = 'failed' OR starts_with(kind, 'skipped')), false)
+""")
 _PARTS = text("""
     SELECT part, array_agg(kind) AS kinds FROM current_parts WHERE job = :job AND part > 0 GROUP BY part ORDER BY part
 """)
@@ -138,12 +142,14 @@ class PostgresJobReader:
         """What the job was submitted as, or None as for `job`; raises `DependencyDown`."""
         async with reading(self._engine, tenant) as connection:
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
+            prepared: int | None = await connection.scalar(_PREPARED, {"job": job})
         if row is None:
             return None
         known = row["source_key"] is not None
         source = Claim(key=row["source_key"], sha256=row["source_sha256"], size=row["source_size"]) if known else None
         copied = {name: row[name] for name in ("run", "document_id", "revision", "plan", "lane", "deadline", "deleted")}
-        return Submission(state=JobState(row["state"]), source=source, filename=row["filename"] or "", **copied)
+        state, filename = JobState(row["state"]), row["filename"] or ""
+        return Submission(state=state, source=source, filename=filename, prepared=prepared, **copied)
 
     async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
         """The job's events with a `seq` above `after`, in order; raises `DependencyDown`."""

@@ -1,17 +1,22 @@
-"""The API over in-memory ports in a process of its own: `python -m tests.api.serve FD UPLOAD_LIMIT`."""
+"""The API over in-memory ports in a process of its own: `python -m tests.api.serve FD UPLOAD_LIMIT`.
+
+Tenant `other` has too much waiting.
+"""
 
 import hashlib
 import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import uvicorn
 
 from api.app import create_app
+from schemas.control import LaneLoad, LoadReport
 from schemas.documents import Claim
 from schemas.errors import TooLarge
-from tests.fakes import FakeBlobs, World
+from tests.fakes import FakeBlobs, FakeLoad, World
 
 
 @dataclass
@@ -30,7 +35,9 @@ class CountedBlobs(FakeBlobs):
 
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
-    app = create_app(World(blobs=CountedBlobs(), upload_limit=int(sys.argv[2])).parts())
+    full = LoadReport(at=datetime(9999, 1, 1, tzinfo=UTC), bulk=LaneLoad(waiting={"other": 10**6 - 1}))
+    world = World(blobs=CountedBlobs(), upload_limit=int(sys.argv[2]), load=FakeLoad(full))
+    app = create_app(world.parts())
     uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)).run([listener])
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from schemas import topics
 from schemas.codec import decode
-from schemas.control import ControlEntry
-from schemas.documents import CancelRequested, Claim, JobSubmitted
+from schemas.control import ControlEntry, LaneLoad, LoadReport
+from schemas.documents import CancelRequested, Claim, JobSubmitted, ResumeRequested
 from schemas.envelope import Envelope
-from schemas.jobs import TERMINAL, JobState, JobView
+from schemas.jobs import TERMINAL, JobState, JobView, PageProgress
+from schemas.pages import prepared_key
 from schemas.plans import document
 from schemas.ports import Submission
 from schemas.records import Outgoing, Partition, Record
@@ -25,7 +26,8 @@ def known(world: World, state: JobState, **fields: Any) -> str:
     """A job of tenant demo that the projector has seen."""
     job = world.ids.issue("demo")
     shown = {"run": 1, "document_id": "a/b", "revision": 77, "deadline": None, "deleted": False} | fields
-    world.jobs.views["demo", job] = JobView(id=job, state=state, filename="a.pdf", **shown)
+    viewed = {name: value for name, value in shown.items() if name != "prepared"}
+    world.jobs.views["demo", job] = JobView(id=job, state=state, filename="a.pdf", pages=[], **viewed)
     kept: dict[str, Any] = {"plan": document(("weaviate",)).hash, "lane": "bulk", "source": SOURCE} | shown
     world.jobs.submissions["demo", job] = Submission(state=state, filename="a.pdf", **kept)
     return job
@@ -175,3 +177,44 @@ async def test_a_retry_needs_the_database(world: World, client: httpx2.AsyncClie
     world.jobs.down = True
     response = await client.post(f"/v1/jobs/{job}/retry")
     assert (response.status_code, response.json()["code"]) == (503, "dependency_down")
+
+
+@pytest.mark.parametrize("step", ["ocr", "chunk"])
+async def test_going_on_from_a_step_is_one_order_whoever_asks(
+    world: World, client: httpx2.AsyncClient, step: str
+) -> None:
+    job = known(world, JobState.PARTIAL, run=3, prepared=2)
+    world.jobs.views["demo", job].pages.extend(
+        [PageProgress(page=n, state=s) for n, s in ((1, "indexed"), (2, "failed"))]
+    )
+    world.blobs.kept[prepared_key("demo", job, 2, 2)] = b"{}"
+    answers = [await client.post(f"/v1/jobs/{job}/retry", params={"from": asked}) for asked in (step, "ocr", "chunk")]
+    assert [(answer.status_code, answer.json()["run"]) for answer in answers] == [(202, 4)] * 3
+    orders = [(record.topic, record.key, *read(record)) for record in world.publisher.published]
+    assert {order[:2] for order in orders} == {(topics.REDRIVES.name, job.encode())}
+    assert len({order[2].id for order in orders}) == 1
+    assert orders[0][3] == ResumeRequested(step=step, by="demo")  # type: ignore[arg-type]
+    assert (orders[0][2].run, orders[0][2].job, orders[0][2].lane, orders[0][2].document) == (4, job, "bulk", "a/b")
+
+
+async def test_what_was_never_counted_or_stored_is_told_to_begin_from_the_start(
+    world: World, client: httpx2.AsyncClient
+) -> None:
+    uncounted, forgotten = known(world, JobState.FAILED), known(world, JobState.FAILED, prepared=1)
+    world.jobs.views["demo", forgotten].pages.append(PageProgress(page=1, state="failed"))
+    for job in (uncounted, forgotten):
+        answer = await client.post(f"/v1/jobs/{job}/retry", params={"from": "ocr"})
+        assert (answer.status_code, answer.json()["code"]) == (409, "nothing_stored")
+        assert "without `from`" in answer.json()["detail"]
+    unknown = await client.post(f"/v1/jobs/{forgotten}/retry", params={"from": "embed"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/from")
+    assert not world.publisher.published
+
+
+async def test_a_retry_is_refused_where_a_submission_would_be(world: World, client: httpx2.AsyncClient) -> None:
+    job = known(world, JobState.FAILED)
+    world.lag.behind = 0
+    world.load.newest = LoadReport(at=datetime.now(UTC), bulk=LaneLoad(waiting={"demo": 10**6}))
+    answer = await client.post(f"/v1/jobs/{job}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_pages_waiting")
+    assert not world.publisher.published

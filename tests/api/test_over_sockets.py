@@ -66,6 +66,24 @@ def test_a_60_mb_upload_streams_through_in_bounded_memory(server: tuple[str, int
     assert file.peak - before < 16 * MIB
 
 
+def test_a_flood_of_refused_submissions_costs_no_memory(server: tuple[str, int]) -> None:
+    url, pid = server
+    process = psutil.Process(pid)
+
+    def flood(count: int) -> None:
+        with httpx2.Client(base_url=url, headers={"authorization": "Bearer other-key"}, trust_env=False) as client:
+            for number in range(count):
+                files = {"file": ("a.pdf", b"%PDF-1.7" + bytes(MIB if number % 100 == 0 else 1000))}
+                answer = client.post("/v1/jobs", files=files)
+                assert (answer.status_code, answer.json()["code"]) == (429, "too_many_pages_waiting")
+                assert 60 <= int(answer.headers["retry-after"]) <= 73
+
+    flood(200)  # imports and the like are not the flood's
+    before = process.memory_info().rss
+    flood(2000)
+    assert process.memory_info().rss - before < 4 * MIB
+
+
 @pytest.mark.parametrize(
     ("head", "size", "status"),
     [(b"MZ\x90\x00", 30 * MIB, b"HTTP/1.1 415 "), (b"%PDF-1.7", 80 * MIB, b"HTTP/1.1 413 ")],
