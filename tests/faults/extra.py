@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -13,19 +14,24 @@ from tests.support import until
 
 
 class Extra:
-    """A process like that of `slot`, called `name`, until the `with` block ends."""
+    """A process like that of `slot`, called `name`, until the `with` block ends; of another `module` if one is named."""
 
-    def __init__(self, stack: Session, slot: str, name: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, stack: Session, slot: str, name: str, settings: Mapping[str, str] | None = None, module: str = ""
+    ) -> None:
         like = psutil.Process(stack.pids()[slot])
         self.name = name
         self._ready = stack.folder / "run" / f"{name}.ready"
         self._argv = like.cmdline()
+        if module:
+            self._argv[self._argv.index("-m") + 1] = module
         if "--own-port" in self._argv:  # an API process: on a port of its own alone
             (port,) = ports.free(1)
             self.url = f"http://127.0.0.1:{port}"
             self._argv = [*self._argv[: self._argv.index("--fd")], "--own-port", str(port)]
         self._log = stack.folder / "logs" / f"{name}.log"
         self._env = like.environ() | {"HEADRACE_SLOT": name} | dict(settings or {})
+        self._env["PYTHONPATH"] = str(Path(__file__).parents[2])
         if "HEADRACE_METRICS_PORT" in self._env:
             self._env["HEADRACE_METRICS_PORT"] = str(ports.free(1)[0])
         self.child: subprocess.Popen[bytes] | None = None

@@ -1,4 +1,4 @@
-"""Rows 1 to 5 and 8: processes that end in the middle of their work, or fall silent and come back."""
+"""Rows 1 to 4, 8 and 9: processes that end in the middle of their work, or fall silent and come back."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from deploy.local.samples import letters
+from tests.faults.extra import Extra
 from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
 from tests.faults.world import Plan
@@ -65,6 +66,20 @@ def _zombie(scene: Scene) -> None:
         until(partial(_back, scene, slot, since), 40, f"{slot} works again")
 
 
+def _blocked(scene: Scene) -> None:
+    """The event loop of one worker stands still: its watchdog ends it, and the others go on."""
+    order = scene.world.folder / "block"
+    settings = {"BLOCK_FILE": str(order)}
+    with Extra(scene.world.stack, "chunk-1", "chunk-9", settings, "tests.faults.blocked") as extra:
+        extra.until_ready()
+        order.touch()
+        until(lambda: not order.exists(), 60, "the worker to be blocked")
+        begun, child = time.monotonic(), extra.child
+        until(lambda: child is not None and child.poll() is not None, 30, "the watchdog to end it")
+        scene.told.append(f"ended after {time.monotonic() - begun:.1f} s")
+        scene.expect("event loop" in extra.log, "the log does not say why it ended")
+
+
 def _back(scene: Scene, slot: str, since: int) -> bool:
     """It either went on, or ended itself and was started again."""
     return slot not in _ended(scene, since) or slot in scene.world.stack.pids()
@@ -85,4 +100,5 @@ ROWS = (
     Row(3, "killed between answer and commit", _before_the_commit, {"commit": 4}),
     Row(4, "SIGTERM with 15 s of work left", _told_to_end, plan=_SLOW, fed=False),
     Row(8, "worker and sink silent for longer than a session", _zombie),
+    Row(9, "the event loop of a worker stands still", _blocked),
 )

@@ -1,15 +1,23 @@
-"""Row 33: records of a release that is newer than the one that reads them."""
+"""Rows 30 and 33: a burst of records that are broken, and one that is newer than its reader."""
 
 import os
 import signal
+import subprocess
+import sys
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from producers.clients import librdkafka
+from producers.step_orders import standing
 from schemas.topics import CHUNK, DEAD_LETTERS
 from tests.faults.suite import Row, Scene
+from tests.faults.world import Plan
 from tests.support import read, until
+
+_BROKEN = 30
+_ALONE = Plan(settings=(("HEADRACE_HALT_WINDOW", "100"),))
+"""A world of its own: what is halted here harms no other row."""
 
 
 def _newer(scene: Scene) -> None:
@@ -48,4 +56,40 @@ def _committed(scene: Scene, place: TopicPartition) -> int:
     return int(answer.result(10).topic_partitions[0].offset)
 
 
-ROWS = (Row(33, "a record of a newer release", _newer),)
+def _burst(scene: Scene) -> None:
+    """Nearly a third of what comes is broken: the step halts, stays halted over a restart, and goes on when told."""
+    scene.last(6)
+    good = read(scene.world.broker, CHUNK.name)[-70:]
+    producer, letters = Producer(librdkafka(scene.world.broker)), len(read(scene.world.broker, DEAD_LETTERS.name))
+    records = [(one.key(), one.value(), one.headers()) for one in good] + [(b"bad", b"{", [])] * _BROKEN
+    scene.chance.shuffle(records)
+    for key, value, headers in records:
+        producer.produce(CHUNK.name, value, key, partition=scene.chance.randrange(CHUNK.partitions), headers=headers)
+    producer.flush(30)
+    until(lambda: _halted(scene), 60, "the step halted")
+    since = len(scene.world.stack.events())
+    os.kill(scene.world.stack.pids()["chunk-1"], signal.SIGTERM)
+    scene.killer.recovered("chunk-1", since)
+    waiting = scene.world.behind().get("headrace.chunk", 0)
+    scene.last(4)
+    still = scene.world.behind().get("headrace.chunk", 0)
+    scene.expect(_halted(scene) and still >= waiting > 0, "a halted step went on after a restart")
+
+    def gone_on() -> bool:
+        if _halted(scene):
+            env = {**os.environ, "HEADRACE_KAFKA": scene.world.broker.bootstrap}
+            subprocess.run([sys.executable, "-m", "cli.main", "steps", "resume", "chunk"], env=env, check=True)
+        return len(read(scene.world.broker, DEAD_LETTERS.name)) >= letters + _BROKEN
+
+    until(gone_on, 90, "every broken record a dead letter")
+
+
+def _halted(scene: Scene) -> bool:
+    order = standing(scene.world.broker).get("chunk")
+    return order is not None and order.halted
+
+
+ROWS = (
+    Row(30, "a burst of broken records", _burst, plan=_ALONE),
+    Row(33, "a record of a newer release", _newer),
+)
