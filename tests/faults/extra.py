@@ -14,7 +14,7 @@ from tests.support import until
 
 
 class Extra:
-    """A process like that of `slot`, called `name`, until the `with` block ends; of another `module` if one is named."""
+    """A process like that of `slot`, called `name`, until the `with` block ends; of `module` if one is named."""
 
     def __init__(
         self, stack: Session, slot: str, name: str, settings: Mapping[str, str] | None = None, module: str = ""
