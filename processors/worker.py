@@ -98,8 +98,8 @@ def _embed(settings: Settings, blobs: BlobStore) -> Step:
 
 
 STEPS = {
-    "prepare": Planned(_prepare, 1, 24 * 3600, "faust"),  # its child has a deadline of its own, by page
-    "ocr": Planned(_ocr, 1, 300, "faust"),
+    "prepare": Planned(_prepare, 1, 24 * 3600, "kafka"),  # its child has a deadline of its own, by page
+    "ocr": Planned(_ocr, 1, 300, "kafka"),
     "chunk": Planned(_chunk, 64, 60, "faust"),
     "embed": Planned(_embed, 8, 120, "faust"),
 }

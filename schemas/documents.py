@@ -79,10 +79,14 @@ class SliceReleased(Payload):
 
 
 class DocumentPrepared(Payload):
-    """The document's pages were counted: the job now knows how many leaves it waits for."""
+    """The document's pages were counted: the job now knows how many leaves it waits for.
+
+    `whole`: all of them have gone on already, however few the slice asked for.
+    """
 
     pages: int = Field(ge=1)
     media_type: str
+    whole: bool = False
 
 
 class Line(BaseModel):

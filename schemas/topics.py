@@ -29,12 +29,12 @@ class Topic:
         return {"retention.ms": str(self.retention_ms)}
 
 
-JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.prepare", "headrace.projector"))
+JOBS = Topic("headrace.jobs", 4, ("JobSubmitted",), "job", ("headrace.dispatcher", "headrace.projector"))
 # Of the steps whose queue a caller would feel, interactive work has a topic of its own, which is read first.
-PREPARE = Topic("headrace.prepare", 4, ("SliceReleased",), "job", ("*",))
-PREPARE_INTERACTIVE = Topic("headrace.prepare-interactive", 4, ("SliceReleased",), "job", ("*",))
+PREPARE = Topic("headrace.prepare", 4, ("SliceReleased",), "job", ("headrace.prepare",))
+PREPARE_INTERACTIVE = Topic("headrace.prepare-interactive", 4, ("SliceReleased",), "job", ("headrace.prepare",))
 OCR = Topic("headrace.ocr", 8, ("PagePrepared",), "job, spread by page", ("headrace.ocr",))
-OCR_INTERACTIVE = Topic("headrace.ocr-interactive", 8, ("PagePrepared",), "job, spread by page", ("*",))
+OCR_INTERACTIVE = Topic("headrace.ocr-interactive", 8, ("PagePrepared",), "job, spread by page", ("headrace.ocr",))
 CHUNK = Topic("headrace.chunk", 4, ("PageRead",), "job, spread by page", ("headrace.chunk",))
 EMBED = Topic("headrace.embed", 4, ("PageChunked",), "job, spread by page", ("headrace.embed",))
 VECTORS = Topic(
@@ -51,11 +51,12 @@ DOCUMENTS = Topic(
     ("headrace.projector", "headrace.index-pgvector", "headrace.index-weaviate", "headrace.eraser"),
 )  # fmt: skip
 REDRIVES = Topic(
-    "headrace.redrives", 2, ("RedriveRequested", "DiscardRequested", "ResumeRequested"), "job or tenant", ("*",)
+    "headrace.redrives", 2, ("RedriveRequested", "DiscardRequested", "ResumeRequested"), "job or tenant",
+    ("headrace.dispatcher",),
 )
 DELAYED = Topic(
     "headrace.delayed", 2, ("SliceReleased", "PagePrepared", "PageRead", "PageChunked", "ChunksEmbedded"),
-    "the record's own", ("*",),
+    "the record's own", ("headrace.dispatcher",),
 )  # fmt: skip
 RESULTS = Topic("headrace.results", 4, ("PageEnded", "JobEnded", "DocumentDeleted"), "job", ("*",))
 RELAY = Topic("headrace.relay", 1, ("RelayPosition",), "outbox shard", ("*",), compacted=True)

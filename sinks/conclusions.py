@@ -86,6 +86,7 @@ def _change(job: Row[Any], groups: Sequence[Group], needed: frozenset[str]) -> t
         "runs": job.runs if absorbed else list(counted.runs),
         "cancelling": not ended and stopping(groups),
         "pages_total": counted.pages,
+        "pages_settled": counted.indexed + counted.failed + counted.skipped,
         "started_at": _known(min, [group.began for group in groups]),
         "finished_at": ended_at if moved else job.finished_at,
     }

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.documents import DocumentDropped, JobSubmitted, PageRead
+from schemas.documents import DocumentDropped, DocumentPrepared, JobSubmitted, PageRead
 from schemas.jobs import TERMINAL, JobState
 from schemas.plans import PLANS
 from schemas.work import Task
@@ -77,6 +77,9 @@ async def _store(connection: AsyncConnection, tasks: Sequence[Task], deleted: Co
     if results := folded(map(_result_row, read), ("job", "part")):
         columns = {name: [row[name] for row in results] for name in results[0]}
         await connection.execute(statements.STORE_RESULTS, columns)
+    prepared = [task for task in tasks if isinstance(task.payload, DocumentPrepared) and task.payload.whole]
+    if whole := sorted({task.envelope.job for task in prepared}):
+        await connection.execute(statements.WHOLE, {"ids": whole})
 
 
 async def _succeed(connection: AsyncConnection, jobs: Mapping[str, Row[Any]], ends: Iterable[EndedJob]) -> None:

@@ -48,12 +48,19 @@ def _dead_letters(settings: Settings, failpoints: Failpoints) -> Sink:
     return DeadLetters(settings.postgres.get_secret_value(), failpoints, telemetry.open_letters)
 
 
+def _dispatcher(settings: Settings, failpoints: Failpoints) -> Sink:
+    from sinks.dispatcher import open_dispatcher
+
+    return open_dispatcher(settings, failpoints, telemetry.HOLDING.labels("dispatcher").set)
+
+
 SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {
     "projector": _projector,
     "index-pgvector": _pgvector,
     "index-weaviate": _weaviate,
     "eraser": _eraser,
     "dead-letters": _dead_letters,
+    "dispatcher": _dispatcher,
 }
 HEARS_ALL = frozenset({"projector", "eraser", "dead-letters"})  # also of jobs that are cancelled or expired
 BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs

@@ -35,7 +35,7 @@ ENGINES = {
     "MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2),
 }
 """What the environment tells a process that runs engines: a process a core, and memory that it keeps."""
-SINKS = ("projector", "index-pgvector", "relay", "eraser", "dead-letters", "reconciler")
+SINKS = ("projector", "index-pgvector", "relay", "eraser", "dead-letters", "reconciler", "dispatcher")
 
 
 class PortTaken(Exception):

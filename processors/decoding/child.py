@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+from itertools import islice
 
 from PIL import Image
 
@@ -16,7 +17,7 @@ from processors.decoding.page_words import blocks_bytes, layer_bytes
 from processors.decoding.pages import LayerLine
 from processors.decoding.pdf import open_pdf
 from processors.decoding.picture import open_picture
-from processors.decoding.wire import receive, send
+from processors.decoding.wire import Header, receive, send
 from schemas.errors import DecodeFailed, HeadraceError
 from schemas.media import DOCUMENTS, PDF
 
@@ -32,7 +33,7 @@ def serve(channel: socket.socket, limits: Limits, *, offline: bool) -> None:
         except EOFError:
             return
         try:
-            _answer(channel, header["media"], content, header["dpi"], limits)
+            _answer(channel, header, content, limits)
         except HeadraceError as error:
             send(channel, {"error": error.code, "detail": error.detail, "idle": True})
         except MemoryError:  # from here on, nobody knows what state the decoders are in: the parent takes another child
@@ -41,22 +42,23 @@ def serve(channel: socket.socket, limits: Limits, *, offline: bool) -> None:
             send(channel, {"error": DecodeFailed.code, "detail": DecodeFailed.title})
 
 
-def _answer(channel: socket.socket, media: str, content: bytes, dpi: int, limits: Limits) -> None:
+def _answer(channel: socket.socket, asked: Header, content: bytes, limits: Limits) -> None:
+    media, wanted = asked["media"], slice(asked["first"] - 1, asked["last"])
     limits.grant(0)
     if media in DOCUMENTS:
         from processors.decoding.office.parse import open_office  # half the children never need its parsers
 
         found, count, sections = open_office(content, media, limits)
         _begin(channel, found, count, limits)
-        for section in sections:
+        for section in islice(sections, wanted.start, wanted.stop):
             send(channel, {"section": section.number}, blocks_bytes(section.blocks))
     elif media == PDF:
-        count, pages = open_pdf(content, dpi, limits)
+        count, pages = open_pdf(content, asked["dpi"], limits, wanted)
         _begin(channel, media, count, limits)
         for picture, lines in pages:
             _send_picture(channel, picture, lines)
     else:
-        count, pictures = open_picture(content, media, limits)
+        count, pictures = open_picture(content, media, limits, wanted)
         _begin(channel, media, count, limits)
         for picture in pictures:
             _send_picture(channel, picture, [])

@@ -45,6 +45,8 @@ class Decoder:
         self._child: Child | None = None
         self.media_type = ""
         """What the latest document was found to be, once its first page has come: DOCX, say, where OOXML was asked."""
+        self.count = 0
+        """How many pages the latest document has in all, once its first page has come."""
 
     def start(self) -> Child:
         """The warm child, started where there is none; raises `DependencyDown` when it does not come up."""
@@ -61,8 +63,10 @@ class Decoder:
             self._child.end()
             self._child = None
 
-    def pages(self, content: bytes, media: str, dpi: int) -> Iterator[Page]:
-        """The pages of a document, one after the other; PDF pages at `dpi`. `media` is `media_type(content)`.
+    def pages(self, content: bytes, media: str, dpi: int, first: int = 1, last: int | None = None) -> Iterator[Page]:
+        """Pages `first` to `last` of a document, where it has them; those of a PDF at `dpi`.
+
+        `media` is `media_type(content)`.
 
         Pages of `DOCUMENTS` are `TextPage`, all others `PicturePage`. Raises `Truncated`, `Encrypted`,
         `UnsupportedMedia` (a zip of another kind), `TooManyPixels`, `TooNarrow`, `TooManyPages`, `DecodeFailed` or
@@ -72,7 +76,7 @@ class Decoder:
         child.documents += 1
         child.idle = False
         try:
-            yield from self._converse(child, content, {"media": media, "dpi": dpi})
+            yield from self._converse(child, content, {"media": media, "dpi": dpi, "first": first, "last": last})
             child.idle = True
         finally:
             if not child.idle or child.documents >= _DOCUMENTS_PER_CHILD:
@@ -86,9 +90,9 @@ class Decoder:
             begun = time.monotonic()
             child.channel.settimeout(left)
             send(child.channel, request, content)
-            count, self.media_type = _beginning(self._receive(child, 0, begun + left)[0], media, limits)
+            self.count, self.media_type = _beginning(self._receive(child, 0, begun + left)[0], media, limits)
             left -= time.monotonic() - begun
-            for number in range(1, count + 1):
+            for number in _range(request, self.count):
                 left += limits.seconds_per_page
                 begun = time.monotonic()  # what the caller does between two pages is not the child's time
                 page = self._page(child, number, media, begun + left)
@@ -132,6 +136,11 @@ class _Sums:
             raise TooManyPixels("the pages together have more pixels than this server decodes")
         if self._characters < 0:
             raise ValueError("more characters than there may be")
+
+
+def _range(request: Header, count: int) -> range:
+    """The numbers of the pages that a document with `count` pages has of those that were asked for."""
+    return range(request["first"], min(count, request["last"] or count) + 1)
 
 
 def _verdict(code: int | None) -> HeadraceError:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
+EVERY = slice(None)
+"""All pages of a document."""
 
 
 @dataclass(frozen=True, slots=True)

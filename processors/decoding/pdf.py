@@ -14,7 +14,7 @@ import pypdfium2.raw as pdfium
 from PIL import Image
 
 from processors.decoding.limits import Limits
-from processors.decoding.pages import LayerLine
+from processors.decoding.pages import EVERY, LayerLine
 from processors.decoding.pdf_text import layer_lines
 from processors.decoding.picture import check_size, flatten
 from processors.decoding.structure import too_many
@@ -26,8 +26,10 @@ _SCAN_AMONG = 50  # objects: a scan is drawn before the text that is written ove
 _DRAWN_ANNOTATIONS = frozenset({pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP})
 
 
-def open_pdf(content: bytes, dpi: int, limits: Limits) -> tuple[int, Iterator[tuple[Image.Image, list[LayerLine]]]]:
-    """The number of pages, and of each page its picture at `dpi`, upright in mode L or RGB, and its own text.
+def open_pdf(
+    content: bytes, dpi: int, limits: Limits, wanted: slice = EVERY
+) -> tuple[int, Iterator[tuple[Image.Image, list[LayerLine]]]]:
+    """The number of pages, and of each one wanted its picture at `dpi`, upright in mode L or RGB, and its own text.
 
     Raises `Encrypted`, `Truncated`, `DecodeFailed` or `TooManyPages`; the iterator raises `TooManyPixels` or
     `TooNarrow` for a page of such a size before it renders it, and `DecodeFailed`.
@@ -46,7 +48,7 @@ def open_pdf(content: bytes, dpi: int, limits: Limits) -> tuple[int, Iterator[tu
     if not count:
         raise DecodeFailed("the PDF has no pages")
     document.init_forms()  # without it the values of filled-in fields are not drawn
-    return count, _pages(document, count, dpi, limits)
+    return count, _pages(document, range(count)[wanted], dpi, limits)
 
 
 def _ends_early(content: bytes) -> bool:
@@ -59,10 +61,10 @@ def _ends_early(content: bytes) -> bool:
 
 
 def _pages(
-    document: pypdfium2.PdfDocument, count: int, dpi: int, limits: Limits
+    document: pypdfium2.PdfDocument, wanted: range, dpi: int, limits: Limits
 ) -> Iterator[tuple[Image.Image, list[LayerLine]]]:
     characters = limits.characters
-    for index in range(count):
+    for index in wanted:
         try:
             picture, lines = _page(document, index, dpi, limits)
         except pypdfium2.PdfiumError as error:

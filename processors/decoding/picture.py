@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from PIL import Image, TiffImagePlugin
 
 from processors.decoding.limits import Limits
+from processors.decoding.pages import EVERY
 from processors.decoding.structure import page_frames, too_many
 from schemas.errors import DecodeFailed, InputError, TooManyPixels, TooNarrow, Truncated
 from schemas.media import BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP
@@ -38,8 +39,10 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         raise TooNarrow(f"{width} x {height} pixels: one side is more than {limits.ratio:g} times the other")
 
 
-def open_picture(content: bytes, media: str, limits: Limits) -> tuple[int, Iterator[Image.Image]]:
-    """The number of pages, and each page upright, in mode L or RGB, one after the other.
+def open_picture(
+    content: bytes, media: str, limits: Limits, wanted: slice = EVERY
+) -> tuple[int, Iterator[Image.Image]]:
+    """The number of pages, and each wanted page upright, in mode L or RGB, one after the other.
 
     A frame of an animation is a page, and so is each picture of a TIFF or HEIC file, but not a TIFF's thumbnails.
     Raises `Truncated`, `DecodeFailed`, `TooManyPages`, `TooManyPixels` or `TooNarrow`, as the iterator does.
@@ -61,7 +64,7 @@ def open_picture(content: bytes, media: str, limits: Limits) -> tuple[int, Itera
         raise
     except Exception as error:  # Pillow raises all kinds of errors for damaged files
         raise _verdict(error) from error
-    return len(frames), _pages(image, frames, limits)
+    return len(frames), _pages(image, frames[wanted], limits)
 
 
 def _register_heic() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schemas.codec import decode, encode
-from schemas.documents import JobSubmitted, PagePrepared, PageRead
+from schemas.documents import PagePrepared, PageRead, SliceReleased
 from schemas.envelope import Envelope, new_trace
 from schemas.errors import HeadraceError
 from schemas.plans import DOCUMENT
@@ -16,6 +16,7 @@ from schemas.topics import EVENTS
 from schemas.work import Step, Task
 
 _TENANT = "eval"
+_ALL = 1_000_000
 
 
 class Prepared(NamedTuple):
@@ -40,10 +41,10 @@ class Product:
         job = uuid.uuid4().hex
         source = self._blobs.put(f"{_TENANT}/{job}/source", content)
         envelope = Envelope(
-            id=uuid.uuid4(), kind=JobSubmitted.kind(), at=datetime.now(UTC), job=job, run=1, part=0,
+            id=uuid.uuid4(), kind=SliceReleased.kind(), at=datetime.now(UTC), job=job, run=1, part=0,
             tenant=_TENANT, plan=DOCUMENT.hash, document=name, traceparent=new_trace(),
         )  # fmt: skip
-        first = encode("jobs", envelope, JobSubmitted(source=source, filename=name))
+        first = encode("jobs", envelope, SliceReleased(source=source, filename=name, last=_ALL))
         pages = (_page(task) for task in _run(self._prepare, _task(first)))
         return sorted((page for page in pages if page), key=lambda page: page.number)
 

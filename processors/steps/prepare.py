@@ -1,6 +1,7 @@
 """prepare: a document becomes page pictures, or sections of text where it has none."""
 
 import io
+import uuid
 from collections.abc import Callable, Sequence
 
 from PIL import Image
@@ -14,20 +15,23 @@ from processors.steps.sections import section_read
 from processors.steps.text_layer import good_layer, judge, runs_level, turned
 from processors.steps.upright import Upright, quarter_turned, upright
 from schemas.codec import follow, page_spread
-from schemas.documents import DocumentPrepared, JobSubmitted, Line, PagePrepared, Payload, TextLayer, Times
-from schemas.envelope import Envelope
-from schemas.media import PNG, media_type
+from schemas.documents import DocumentPrepared, Line, PagePrepared, Payload, SliceReleased, TextLayer, Times
+from schemas.envelope import NAMESPACE, Envelope
+from schemas.media import DOCUMENTS, GIF, PNG, WEBP, media_type
 from schemas.pages import picture_key, prepared_key
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
 from schemas.records import Outgoing
 from schemas.settings import Settings
-from schemas.topics import CHUNK, EVENTS, OCR
+from schemas.topics import CHUNK, EVENTS, OCR, of_lane
 from schemas.work import Answer, Task
+
+WHOLE = frozenset({*DOCUMENTS, GIF, WEBP})
+"""Media whose pages all go on with the first slice: a later one would cost all that stands before it once more."""
 
 
 class Prepare:
-    """`JobSubmitted` to one `DocumentPrepared` and a record for each page.
+    """`SliceReleased` to a record for each of its pages, that of page 1 to one `DocumentPrepared` as well.
 
     A picture is set upright, stored without its metadata, and goes on as `PagePrepared`; a section of a document
     without pictures has been read already, and goes on as `PageRead`. `on_death` is called for each decoding child that
@@ -57,16 +61,20 @@ class Prepare:
         self._decoder.close()
 
     def _prepare(self, task: Task) -> Sequence[Outgoing]:
-        assert isinstance(task.payload, JobSubmitted)
-        envelope, dpi = task.envelope, PLANS[task.envelope.plan].options(self.name)["dpi"]
-        content = self._blobs.read(task.payload.source)
+        payload = task.payload
+        assert isinstance(payload, SliceReleased)
+        content = self._blobs.read(payload.source)
         media = media_type(content)
+        whole = media in WHOLE
+        if whole and payload.first > 1:
+            return []
+        envelope, dpi = _of_document(task), PLANS[task.envelope.plan].options(self.name)["dpi"]
         records: list[Outgoing] = []
-        pages = 0
-        for page in self._decoder.pages(content, media, dpi):
-            pages += 1
+        for page in self._decoder.pages(content, media, dpi, payload.first, None if whole else payload.last):
             records += self._picture(envelope, page) if isinstance(page, PicturePage) else self._section(task, page)
-        prepared = DocumentPrepared(pages=pages, media_type=self._decoder.media_type)
+        if payload.first > 1:
+            return records
+        prepared = DocumentPrepared(pages=self._decoder.count, media_type=self._decoder.media_type, whole=whole)
         return [self._follow(EVENTS.name, envelope, prepared, 0), *records]
 
     def _picture(self, envelope: Envelope, page: PicturePage) -> list[Outgoing]:
@@ -84,7 +92,8 @@ class Prepare:
             layers=tuple(_moved(layer, stood, image) for layer in layers),
         )
         self._blobs.put(prepared_key(*place), prepared.model_dump_json().encode())  # what a resumed job begins from
-        return [self._follow(OCR.name, envelope, prepared, page.number, spread=page_spread(envelope.job, page.number))]
+        topic = of_lane(OCR, envelope.lane).name
+        return [self._follow(topic, envelope, prepared, page.number, spread=page_spread(envelope.job, page.number))]
 
     def _stood(self, image: Image.Image, layers: Sequence[TextLayer]) -> Upright:
         taken = good_layer(layers)
@@ -94,7 +103,7 @@ class Prepare:
         return Upright(quarter_turned(image, degrees), degrees, 0.0)
 
     def _section(self, task: Task, section: TextPage) -> list[Outgoing]:
-        envelope, number = task.envelope, section.number
+        envelope, number = _of_document(task), section.number
         read = section_read(section, self._decoder.media_type, Times(queued=task.queued))
         forward = self._follow(CHUNK.name, envelope, read, number, spread=page_spread(envelope.job, number))
         return [forward, self._follow(EVENTS.name, envelope, read, number)]
@@ -104,6 +113,14 @@ class Prepare:
     ) -> Outgoing:
         digests = (PLANS[envelope.plan].digest(self.name), self._orienter.stamp.digest)
         return follow(topic, envelope, self.name, payload, part=part, digests=digests, spread=spread)
+
+
+def _of_document(task: Task) -> Envelope:
+    """The envelope that a document's pages follow: the same in each of its slices, so that no cut changes their ids."""
+    assert isinstance(task.payload, SliceReleased)
+    envelope = task.envelope
+    named = "|".join((envelope.job, str(envelope.run), task.payload.source.sha256))
+    return envelope.model_copy(update={"id": uuid.uuid5(NAMESPACE, named)})
 
 
 def _moved(layer: TextLayer, stood: Upright, image: Image.Image) -> TextLayer:

@@ -32,7 +32,7 @@ DESCRIBE = text("""
 # Of each row in the order of FROM: everyone locks a job after its document, and documents in one order.
 LOCK = text("""
     SELECT id, jobs.tenant, document_id, jobs.revision, filename, source_key, state, run, runs, cancelling, pages_total,
-        started_at, finished_at, deleted, jobs.revision <= dropped AS dropped
+        pages_settled, started_at, finished_at, deleted, jobs.revision <= dropped AS dropped
     FROM documents JOIN jobs USING (tenant, document_id) WHERE id = ANY(:ids)
     ORDER BY tenant, document_id, id FOR UPDATE
 """)
@@ -102,11 +102,15 @@ PAGES = text("""
 
 ADVANCE = text("""
     UPDATE jobs SET state = new.state, run = new.run, runs = new.runs, cancelling = new.cancelling,
-        pages_total = new.pages_total, started_at = new.started_at, finished_at = new.finished_at
+        pages_total = new.pages_total, pages_settled = new.pages_settled,
+        started_at = new.started_at, finished_at = new.finished_at
     FROM json_to_recordset(CAST(:rows AS json)) AS new (id text, state text, run integer, runs integer[],
-        cancelling boolean, pages_total integer, started_at timestamptz, finished_at timestamptz)
+        cancelling boolean, pages_total integer, pages_settled integer, started_at timestamptz,
+        finished_at timestamptz)
     WHERE jobs.id = new.id
 """)
+
+WHOLE = text("UPDATE jobs SET whole = true WHERE id = ANY(:ids) AND NOT whole")
 
 # Appends under the job's lock. A story goes from run to run, and what ended a run is its last line: all that comes
 # later of that run, or of one before it, is left out.

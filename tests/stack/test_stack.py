@@ -42,7 +42,7 @@ def _slots(stack: Running) -> dict[str, dict[str, Any]]:
 
 def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack: Running) -> None:
     slots = _slots(stack)
-    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 15
+    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 16
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{slots['kafka']['port']}"})
     described = {
         name: future.result(10)
@@ -58,6 +58,7 @@ def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack:
         "headrace.index-pgvector": ["index-pgvector-1"],
         "headrace.eraser": ["eraser-1"],
         "headrace.dead-letters": ["dead-letters-1"],
+        "headrace.dispatcher": ["dispatcher-1"],
     }
 
 

@@ -13,7 +13,7 @@ from deploy.local.samples import typed
 from processors.engines.fakes import FakeOrienter
 from processors.engines.ports import Turn
 from processors.steps.prepare import Prepare
-from schemas.documents import DocumentPrepared, JobSubmitted, Line, PagePrepared, PageRead
+from schemas.documents import DocumentPrepared, Line, PagePrepared, PageRead, SliceReleased
 from schemas.errors import HeadraceError
 from schemas.media import DOCX
 from schemas.records import Outgoing
@@ -54,7 +54,7 @@ def prepare(orienter: Told, blobs: FolderBlobs) -> Iterator[Prepare]:
 
 
 def run(step: Prepare, blobs: FolderBlobs, content: bytes) -> Sequence[Outgoing]:
-    (answer,) = step.run([first_task(JobSubmitted(source=blobs.put(f"demo/{uuid.uuid4()}", content)))])
+    (answer,) = step.run([first_task(SliceReleased(source=blobs.put(f"demo/{uuid.uuid4()}", content), last=32))])
     assert not isinstance(answer, HeadraceError), answer
     return answer
 
@@ -73,7 +73,7 @@ def test_an_office_document_needs_no_reading_and_has_no_boxes(prepare: Prepare, 
     table.cell(0, 0).text, table.cell(0, 1).text = "Flow", "12 m3/s"
     document.save(file)
     counted, *pages = run(prepare, blobs, file.getvalue())
-    assert task(counted).payload == DocumentPrepared(pages=1, media_type=DOCX)
+    assert task(counted).payload == DocumentPrepared(pages=1, media_type=DOCX, whole=True)
     assert [record.topic for record in pages] == [CHUNK.name, EVENTS.name]
     read = task(pages[0]).payload
     assert isinstance(read, PageRead)

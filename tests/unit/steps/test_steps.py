@@ -21,11 +21,11 @@ from schemas.documents import (
     ChunksEmbedded,
     Claim,
     DocumentPrepared,
-    JobSubmitted,
     Line,
     PageChunked,
     PagePrepared,
     PageRead,
+    SliceReleased,
     TextLayer,
 )
 from schemas.errors import (
@@ -68,7 +68,7 @@ def page_of(blobs: FolderBlobs, content: bytes, width: int = 90, layers: tuple[T
 
 
 def submitted(blobs: FolderBlobs, content: bytes) -> Task:
-    return first_task(JobSubmitted(source=blobs.put(f"demo/{uuid.uuid4()}", content), filename="report.jpg"))
+    return first_task(SliceReleased(source=blobs.put(f"demo/{uuid.uuid4()}", content), filename="report.jpg", last=32))
 
 
 def records(answer: Answer) -> Sequence[Outgoing]:

@@ -18,7 +18,18 @@ CREATE TABLE waiting_jobs (
     released integer NOT NULL DEFAULT 0,
     PRIMARY KEY (job, run)
 );
-CREATE INDEX waiting_jobs_in_turn ON waiting_jobs (tenant, lane, accepted, job);
+CREATE INDEX waiting_jobs_in_turn ON waiting_jobs (tenant, lane, accepted, job) INCLUDE (released);
+CREATE INDEX waiting_jobs_begun ON waiting_jobs (job) WHERE released > 0;
+CREATE INDEX waiting_jobs_by_deadline ON waiting_jobs (deadline) WHERE deadline IS NOT NULL;
+
+CREATE TABLE released_jobs (
+    job text NOT NULL,
+    run integer NOT NULL,
+    tenant text NOT NULL,
+    interactive integer NOT NULL DEFAULT 0,
+    bulk integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (job, run)
+);
 
 CREATE TABLE waiting_slices (
     job text NOT NULL,
@@ -40,9 +51,11 @@ CREATE TABLE waiting_records (
     key bytea NOT NULL,
     headers jsonb NOT NULL,
     value bytea,
-    spread bigint
+    spread bigint,
+    in_work boolean NOT NULL DEFAULT false
 );
-CREATE INDEX waiting_records_in_turn ON waiting_records (due, id);
+CREATE INDEX waiting_records_in_turn ON waiting_records (tenant, lane, due, id) WHERE NOT in_work;
+CREATE INDEX waiting_records_by_age ON waiting_records (due, id);
 
 CREATE TABLE dead_letters (
     id uuid PRIMARY KEY,
@@ -86,7 +99,11 @@ CREATE TABLE dead_letter_actions (
 );
 CREATE INDEX dead_letter_actions_by_letter ON dead_letter_actions (letter, id);
 
-ALTER TABLE jobs ADD COLUMN pages_settled integer NOT NULL DEFAULT 0, ADD COLUMN last_run integer NOT NULL DEFAULT 0;
+ALTER TABLE jobs
+    ADD COLUMN pages_settled integer NOT NULL DEFAULT 0,
+    ADD COLUMN last_run integer NOT NULL DEFAULT 0,
+    ADD COLUMN whole boolean NOT NULL DEFAULT false;
+CREATE INDEX jobs_to_stop ON jobs (id) WHERE finished_at IS NULL AND (cancelling OR deleted);
 ALTER TABLE parts
     DROP CONSTRAINT parts_kind_check,
     ADD CONSTRAINT parts_kind_check CHECK (
@@ -112,7 +129,9 @@ FROM (
 WHERE run >= CASE WHEN kind = 'cancelling' THEN highest ELSE greatest(own, documents) END
 """
 
-_OF_TENANTS = ("waiting_jobs", "waiting_slices", "waiting_records", "dead_letters", "dead_letter_actions")
+_OF_TENANTS = (
+    "waiting_jobs", "waiting_slices", "released_jobs", "waiting_records", "dead_letters", "dead_letter_actions",
+)  # fmt: skip
 _READ_BY_API = ("waiting_jobs", "dead_letters", "dead_letter_actions")
 
 
