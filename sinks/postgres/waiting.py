@@ -158,9 +158,9 @@ def _ended(row: Row[Any]) -> Release:
 
 
 def _again(row: Row[Any]) -> Release:
-    headers = tuple((name, value.encode()) for name, value in json.loads(row.headers))
+    headers = tuple((name, value.encode()) for name, value in row.headers)
     return Release(("record", row.id), (Outgoing(row.topic, row.key, row.value, headers, row.spread),))
 
 
 def _envelope(row: Row[Any]) -> Envelope:
-    return Envelope.from_headers((name, value.encode()) for name, value in json.loads(row.headers))
+    return Envelope.from_headers((name, value.encode()) for name, value in row.headers)

@@ -1,0 +1,110 @@
+"""What is released when, against real PostgreSQL and the real projector."""
+
+from datetime import UTC, datetime, timedelta
+
+from schemas.documents import PartSkipped
+from tests.dispatcher.worlds import World
+from tests.sinks.events import cancel, failed
+
+
+async def test_a_lone_job_goes_to_prepare_at_once_with_half_the_window_of_pages(world: World) -> None:
+    job = world.submitted("job_a")
+    await world.submit(job)
+    ((name, first, last, lane),) = await world.slices()
+    assert (name, first, lane) == ("job_a", 1, "interactive")
+    assert 1 <= last <= 32
+    assert await world.slices() == []
+
+
+async def test_a_document_is_released_page_after_page_as_far_as_the_window_goes_until_all_is_done(world: World) -> None:
+    job = world.submitted("job_a", lane="bulk")
+    await world.submit(job)
+    ((_, _, last, _),) = await world.slices()
+    assert await world.slices() == [], "not counted yet"
+    await world.counted(job, 10)
+    released, done = last, 0
+    while done < 10:
+        for _, first, last, _ in await world.slices():
+            assert first == released + 1
+            released = last
+        assert released - done <= 4, "the window's floor"
+        await world.done(job, done + 1)
+        done += 1
+    assert released == 10
+    await world.turn()
+    assert [await world.count(table) for table in ("waiting_jobs", "waiting_slices", "released_jobs")] == [0, 0, 0]
+
+
+async def test_tenants_take_turns_however_much_the_first_one_has(world: World) -> None:
+    many = [world.submitted(f"job_a{n:02d}", tenant="a", lane="bulk") for n in range(20)]
+    await world.submit(*many)
+    assert len(await world.slices()) == 4
+    await world.submit(world.submitted("job_b", tenant="b", lane="bulk"))
+    assert await world.slices() == []
+    for job in many[:2]:
+        await world.counted(job, 1)
+        await world.done(job, 1)
+    assert "job_b" in {name for name, *_ in await world.slices()}
+
+
+async def test_interactive_work_does_not_wait_for_bulk_work(world: World) -> None:
+    await world.submit(*(world.submitted(f"job_a{n}", tenant="a", lane="bulk") for n in range(9)))
+    await world.slices()
+    await world.submit(world.submitted("job_b", tenant="b"))
+    assert [(name, lane) for name, _, _, lane in await world.slices()] == [("job_b", "interactive")]
+
+
+async def test_interactive_jobs_beyond_the_allowance_wait_in_the_bulk_lane(world: World) -> None:
+    await world.submit(*(world.submitted(f"job_{n:03d}") for n in range(70)))
+    counts = await world.backlog.counts()
+    assert (counts.pages["interactive"]["demo"], counts.pages["bulk"]["demo"]) == (64, 6)
+
+
+async def test_a_submission_that_is_read_again_is_not_released_again(world: World) -> None:
+    job = world.submitted("job_a")
+    await world.submit(job)
+    await world.slices()
+    await world.counted(job, 1)
+    await world.done(job, 1)
+    await world.turn()
+    await world.waiting.write([job])
+    assert await world.count("waiting_jobs") == 0
+
+
+async def test_a_text_document_whose_pages_all_went_on_is_not_released_further(world: World) -> None:
+    job = world.submitted("job_a", lane="bulk")
+    await world.submit(job)
+    await world.slices()
+    await world.counted(job, 500, whole=True)
+    assert await world.slices() == []
+    assert await world.count("waiting_jobs") == 0
+
+
+async def test_waiting_jobs_are_cancelled_and_expire_without_being_worked_on(world: World) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    full = [world.submitted(f"job_{n}", lane="bulk") for n in range(5)]
+    late = world.submitted("job_late", lane="bulk", deadline=past)
+    await world.submit(*full)
+    await world.slices()
+    await world.submit(late)
+    order = cancel("job_4")
+    await world.projector.write([order])
+    ended = {}
+    for task in await world.turn():
+        assert isinstance(task.payload, PartSkipped)
+        assert task.envelope.part == 0
+        ended[task.envelope.job] = task.payload.reason
+        await world.projector.write([task])
+    assert ended == {"job_late": "expired", "job_4": "cancelled"}
+    assert await world.turn() == []
+
+
+async def test_a_document_that_fails_leaves_nothing_behind(world: World) -> None:
+    job = world.submitted("job_a", lane="bulk")
+    await world.submit(job)
+    await world.slices()
+    await world.counted(job, 100)
+    await world.slices()
+    await world.projector.write([failed("job_a", 0)])
+    assert await world.slices() == []
+    assert [await world.count(table) for table in ("waiting_jobs", "released_jobs")] == [0, 0]
