@@ -51,7 +51,10 @@ DOCUMENTS = Topic(
     ("headrace.projector", "headrace.index-pgvector", "headrace.index-weaviate", "headrace.eraser"),
 )  # fmt: skip
 REDRIVES = Topic(
-    "headrace.redrives", 2, ("RedriveRequested", "DiscardRequested", "ResumeRequested"), "job or tenant",
+    "headrace.redrives",
+    2,
+    ("RedriveRequested", "DiscardRequested", "ResumeRequested"),
+    "job or tenant",
     ("headrace.dispatcher",),
 )
 DELAYED = Topic(
