@@ -13,7 +13,9 @@ import typer
 from cli.errors import CliError, Exit
 
 StepName = Literal["prepare", "ocr", "chunk", "embed"]
-SinkName = Literal["projector", "index-pgvector", "index-weaviate", "relay", "eraser", "dead-letters", "reconciler"]
+SinkName = Literal[
+    "dispatcher", "projector", "index-pgvector", "index-weaviate", "relay", "eraser", "dead-letters", "reconciler"
+]
 
 _MEMBER = (
     "KAFKA", "KAFKA_*", "BLOBS", "SLOT", "RUN_DIR", "METRICS_*", "DEV", "SESSION_SECONDS", "PUBLISH_SECONDS", "STREAM",
@@ -25,6 +27,7 @@ READS = {
         *_MEMBER, "POSTGRES", "WEAVIATE", "WEAVIATE_*", "TENANT_TOPICS", "OUTBOX_DAYS", "DEADLINE_HOURS",
         "OVERDUE_SECONDS", "RECONCILE_SECONDS",
         "SWEEP_SECONDS", "DEAD_LETTER_DAYS",
+        "WEIGHTS", "INTERACTIVE_ALLOWANCE",
     ),
     "api": (
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",
@@ -44,7 +47,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command(epilog=_reads("sink"))
     def sink(name: Annotated[SinkName, typer.Argument(help="The sink.", metavar="NAME")]) -> None:
-        """Run one sink: projector, index-pgvector, index-weaviate, relay, eraser, dead-letters or reconciler."""
+        """Run one sink, of those that are named below."""
         _become("sinks.worker", name)
 
     @app.command(epilog=_reads("api"))

@@ -49,6 +49,20 @@ Metric = Literal[
     "headrace_reconciler_round_timestamp_seconds",
     # Gauge {step}: dead letters that nobody has redriven or discarded, by the step that rejected them.
     "headrace_dead_letters_open",
+    # Gauge {lane}: pages that wait in the dispatcher's backlog.
+    "headrace_dispatcher_waiting_pages",
+    # Gauge {lane}: age in seconds of the job that waits longest.
+    "headrace_dispatcher_oldest_age_seconds",
+    # Gauge {lane}: pages released that have not come to their fate.
+    "headrace_dispatcher_in_work_pages",
+    # Gauge: pages that may be in work at once.
+    "headrace_dispatcher_window_pages",
+    # Counter {lane}: pages released to the steps.
+    "headrace_dispatcher_released_pages_total",
+    # Gauge {tenant}: waiting pages of the twenty tenants with most; on the dispatcher's own port alone.
+    "headrace_dispatcher_tenant_waiting_pages",
+    # Gauge {tenant}: weights that differ from 1.
+    "headrace_dispatcher_tenant_weight",
     # Gauge: records on the dead-letter topic.
     "headrace_dead_letters_records",
     # Gauge {version}: always 1; which release a process runs.

@@ -76,7 +76,7 @@ def test_two_processes_accept_onto_one_log_and_know_each_others_ids(
                 assert ask("GET", f"{url}/v1/jobs/{job}").json()["state"] == "queued"
         assert ask("POST", f"{shared}/v1/search", json={"query": "x"}).json()["hits"] == []
         metrics = ask("GET", f"{owned[0]}/metrics").text
-        assert 'headrace_group_lag_records{group="headrace.prepare",topic="headrace.jobs"}' in metrics
+        assert 'headrace_group_lag_records{group="headrace.dispatcher",topic="headrace.jobs"}' in metrics
     [record] = records_of(log, jobs[0])
     envelope, payload = decode(record)
     assert isinstance(payload, JobSubmitted)

@@ -83,11 +83,11 @@ def test_each_group_has_its_own_oldest_record(broker: Broker, source: LagSource)
     for age in (5000, 400):
         _produce(broker, JOBS.name, 0, age)
     _produce(broker, JOBS.name, 1, 30)
-    _commit(broker, "headrace.prepare", JOBS.name, 1)
+    _commit(broker, "headrace.dispatcher", JOBS.name, 1)
     rows = _read(source)
-    prepare, projector = rows["headrace.prepare", JOBS.name], rows["headrace.projector", JOBS.name]
-    assert (prepare.lag, projector.lag) == (2, 3)
-    assert 400 <= prepare.oldest_age_seconds < 500
+    dispatcher, projector = rows["headrace.dispatcher", JOBS.name], rows["headrace.projector", JOBS.name]
+    assert (dispatcher.lag, projector.lag) == (2, 3)
+    assert 400 <= dispatcher.oldest_age_seconds < 500
     assert 5000 <= projector.oldest_age_seconds < 5100
 
 

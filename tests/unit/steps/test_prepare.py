@@ -18,7 +18,7 @@ from schemas.errors import HeadraceError
 from schemas.media import DOCX
 from schemas.records import Outgoing
 from schemas.settings import Settings
-from schemas.topics import CHUNK, EVENTS, OCR
+from schemas.topics import CHUNK, EVENTS, OCR_INTERACTIVE
 from sinks.blobs import FolderBlobs
 from tests.unit.decoding.documents import pdf_page, words
 from tests.unit.steps.tasks import first_task, task
@@ -97,7 +97,7 @@ def test_a_good_text_layer_travels_with_its_page_which_nobody_turns(
     (layer,) = page.layers
     assert (layer.verdict, [line.text for line in layer.lines]) == ("good", lines)
     assert all(line.box is not None and line.box[2] <= page.width for line in layer.lines)
-    assert (record.topic, orienter.asked) == (OCR.name, 0)
+    assert (record.topic, orienter.asked) == (OCR_INTERACTIVE.name, 0)
 
 
 def test_a_picture_is_stored_as_it_stands_upright(prepare: Prepare, orienter: Told, blobs: FolderBlobs) -> None:
