@@ -56,7 +56,7 @@ def test_nobody_is_told_a_secret_that_it_does_not_use() -> None:
     holders = {
         "HEADRACE_POSTGRES_ADMIN": {"migrate"}, "HEADRACE_ID_KEYS": {"api"}, "HEADRACE_API_KEYS": {"api"},
         "HEADRACE_WEAVIATE_KEY": {"api", "index-weaviate", "reconciler"},
-        "HEADRACE_POSTGRES": {"dispatcher", 
+        "HEADRACE_POSTGRES": {"dispatcher",
             "api", "projector", "index-pgvector", "index-weaviate", "relay", "dead-letters", "reconciler",
         },
     }  # fmt: skip
