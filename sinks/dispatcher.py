@@ -17,9 +17,12 @@ from schemas.documents import JobSubmitted
 from schemas.envelope import NAMESPACE
 from schemas.errors import RecordError
 from schemas.failpoints import Failpoints
+from schemas.ports import BlobStore
 from schemas.records import Outgoing, Partition, Record
 from schemas.settings import Settings
 from schemas.work import Task
+from sinks import redrives
+from sinks.blobs import open_blobs
 from sinks.postgres import statements
 from sinks.postgres import waiting_statements as sql
 from sinks.postgres.bell import Bell
@@ -44,12 +47,14 @@ class Waiting:
     def __init__(
         self,
         engine: AsyncEngine,
+        blobs: BlobStore,
         failpoints: Failpoints,
         allowance: int,
         begin: Callable[[], object] = lambda: None,
         end: Callable[[], object] = lambda: None,
     ) -> None:
         self._engine = engine
+        self._blobs = blobs
         self._failpoints = failpoints
         self._allowance = allowance
         self._begin = begin
@@ -71,6 +76,8 @@ class Waiting:
                 await keep(connection, sql.KEEP, map(_job_row, submitted), allowance=self._allowance)
                 delayed = [task for task in fresh if task.record.partition.topic == topics.DELAYED.name]
                 await keep(connection, sql.DELAY, map(_record_row, delayed))
+                orders = [task for task in fresh if task.record.partition.topic == topics.REDRIVES.name]
+                await redrives.take(connection, self._blobs, orders)
                 await connection.execute(sql.RING)
             self._failpoints.reach("sink", str(tasks[0].record))
         return ()
@@ -133,7 +140,7 @@ def open_dispatcher(settings: Settings, failpoints: Failpoints, holding: Callabl
     hear = dispatcher.hear
     bell = Bell(url, {"headrace_waiting": lambda: hear("waiting"), "headrace_jobs": lambda: hear("settled")})
     loop = _Loop(dispatcher, bell)
-    return Waiting(engine, failpoints, settings.interactive_allowance, loop.begin, loop.end)
+    return Waiting(engine, open_blobs(settings.blobs), failpoints, settings.interactive_allowance, loop.begin, loop.end)
 
 
 def _id(task: Task) -> uuid.UUID:

@@ -19,7 +19,7 @@ from sinks.postgres.engine import connect
 from sinks.postgres.lead import Lead
 from sinks.postgres.waiting import WaitingTables
 from sinks.projector import Projector
-from tests.fakes import FakePublisher
+from tests.fakes import FakeBlobs, FakePublisher
 from tests.sinks.databases import NO_FAILPOINTS, Database, rows
 from tests.sinks.events import indexed, read
 
@@ -31,7 +31,7 @@ class World:
         self.engine = connect(database.sink)
         self.backlog = WaitingTables(self.engine, Lead(database.sink, LOCK, 10), allowance)
         self.dispatcher = self.another(allowance=allowance, failpoints=failpoints)
-        self.waiting = Waiting(self.engine, NO_FAILPOINTS, allowance)
+        self.waiting = Waiting(self.engine, FakeBlobs(), NO_FAILPOINTS, allowance)
         self.projector = Projector(database.sink, NO_FAILPOINTS)
         self._offset = 0
 
