@@ -84,7 +84,7 @@ def _tried(tree: Path, mutant: Mutant) -> Verdict:
 
 def _command(mutant: Mutant) -> list[str]:
     if mutant.caught_by == SIMULATION:
-        return [sys.executable, "-m", "tests.simulation", "--count", str(HISTORIES)]
+        return [sys.executable, "-m", "tests.simulation", "--count", str(HISTORIES), "--processes", "1"]
     return [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.caught_by]
 
 

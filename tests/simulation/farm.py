@@ -5,10 +5,12 @@ import itertools
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterator
 
 from tests.simulation.history import of_seed
 
 BATCH = 10
+WAIT_SECONDS = 120
 Batch = tuple[int, int, int, int, int, list[tuple[int, str]]]
 
 
@@ -18,27 +20,16 @@ def say(line: str) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Histories as the command line says, each process every so many-th batch of seeds; 1 where one broke a promise."""
-    context = multiprocessing.get_context("spawn")
-    said: multiprocessing.Queue[Batch | None] = context.Queue()
-    arguments = [(given, number, said) for number in range(given.processes)]
-    workers = [context.Process(target=_work, args=each, daemon=True) for each in arguments]
-    for worker in workers:
-        worker.start()
-    began, running = 0.0, len(workers)
+    """Histories as the command line says, until one breaks a promise: then 1."""
+    of_seed(0)  # what is loaded late is loaded here, and not in the first history's time
+    began = time.monotonic()
     totals, failures = [0, 0, 0, 0, 0], []
-    while running and not failures:
-        batch = said.get(timeout=120)
-        began = began or time.monotonic()  # the first batch of each is for its imports
-        if batch is None:
-            running -= 1
-            continue
-        *counted, failed = batch
+    for *counted, failed in _here(given, 0) if given.processes == 1 else _beside(given):
         totals = [total + more for total, more in zip(totals, counted, strict=True)]
         failures += failed
+        if failures:
+            break
     took = time.monotonic() - began
-    for worker in workers:
-        worker.terminate()
     count, jobs, faults, deaths, rebalances = totals
     say(
         f"{count} histories in {took:.1f} s: {count / took * 60:.0f} a minute by {given.processes} processes; "
@@ -49,17 +40,40 @@ def run(given: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _beside(given: argparse.Namespace) -> Iterator[Batch]:
+    """Each process takes every so many-th batch of seeds."""
+    context = multiprocessing.get_context("fork")
+    said: multiprocessing.Queue[Batch | None] = context.Queue()
+    workers = [context.Process(target=_work, args=(given, n, said), daemon=True) for n in range(given.processes)]
+    for worker in workers:
+        worker.start()
+    try:
+        running = len(workers)
+        while running:
+            batch = said.get(timeout=WAIT_SECONDS)
+            if batch is None:
+                running -= 1
+            else:
+                yield batch
+    finally:
+        for worker in workers:
+            worker.terminate()
+
+
 def _work(given: argparse.Namespace, number: int, said: "multiprocessing.Queue[Batch | None]") -> None:
-    of_seed(0)
-    said.put((0, 0, 0, 0, 0, []))
+    for batch in _here(given, number):
+        said.put(batch)
+    said.put(None)
+
+
+def _here(given: argparse.Namespace, number: int) -> Iterator[Batch]:
     began = time.monotonic()
     for place in itertools.count():
         first = given.start + (place * given.processes + number) * BATCH
         last = first + BATCH if given.count is None else min(first + BATCH, given.start + given.count)
         if first >= last or (given.count is None and time.monotonic() - began > given.seconds):
-            break
-        said.put(_batch(range(first, last)))
-    said.put(None)
+            return
+        yield _batch(range(first, last))
 
 
 def _batch(seeds: range) -> Batch:
