@@ -3,7 +3,6 @@
 import gc
 import hashlib
 import logging
-import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,7 +51,6 @@ def run(plan: Plan) -> History:
     logging.disable(logging.CRITICAL)
     collects = gc.isenabled()
     gc.disable()  # a third of the time otherwise; what a history leaves is let go of in the end
-    random.seed(plan.seed)
     world = World(plan)
     judge = Judge(world)
     try:

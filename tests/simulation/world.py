@@ -222,6 +222,7 @@ class World:
                 unpack=_as_it_is,
                 skips=name != "projector",
                 slot=slot,
+                now=self.loop.time,
                 dice=self.loop.random,
             )
             return Runner(parts)
