@@ -150,8 +150,7 @@ class World:
         self._wanted.add(slot)
         process = self.processes[slot] = Process(slot)
         process.at_death.append(lambda: self._died(slot))
-        run = self._relay(process) if slot.startswith("relay") else self._worker(slot, process)
-        self.loop.spawn(process, self._ended(slot, run))
+        self.loop.spawn(process, self._ended(slot, process))
         self.note(f"{slot} begins")
 
     def stop(self, slot: str) -> None:
@@ -184,10 +183,10 @@ class World:
         if slot in self._wanted:
             self.loop.outside(self.loop.random.uniform(0.1, 0.8), self.start, slot)
 
-    async def _ended(self, slot: str, run: Awaitable[Any]) -> None:
+    async def _ended(self, slot: str, process: Process) -> None:
         """A process that ends by itself is as dead as one that was killed."""
         try:
-            status = await run
+            status = await (self._relay(process) if slot.startswith("relay") else self._worker(slot, process))
         except Exception as error:  # noqa: BLE001 whatever a process dies of is told
             self.loop.failures.append(f"{slot} died of {error!r}")
             status = 1
