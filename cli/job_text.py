@@ -2,7 +2,7 @@
 
 from cli.listing import Listing, ago, text
 from cli.output import note, plain, show
-from schemas.jobs import JobEvent, JobResult, JobSummary, JobView
+from schemas.jobs import JobEvent, JobResult, JobSummary, JobView, QueuePlace
 
 
 def _row(job: JobSummary) -> list[str]:
@@ -29,6 +29,7 @@ def show_view(view: JobView) -> None:
         "file": view.filename,
         "document": f"{view.document_id or '?'} (revision {view.revision or '?'})",
         "pages": f"{view.pages_done}/{view.pages_total or '?'}",
+        "queue": view.queue and _place(view.queue),
         "created": view.created_at,
         "started": view.started_at,
         "finished": view.finished_at,
@@ -37,6 +38,12 @@ def show_view(view: JobView) -> None:
         show(f"{name:9} {plain(text(value)) or '-'}")
     for failure in view.errors:
         note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
+
+
+def _place(queue: QueuePlace) -> str:
+    times = {"starts": queue.starts_in_seconds, "ends": queue.ends_in_seconds}
+    told = (f"{name} in about {seconds:.0f} s" for name, seconds in times.items() if seconds is not None)
+    return ", ".join((f"{queue.pages_ahead} pages ahead", *told))
 
 
 def show_result(result: JobResult) -> None:

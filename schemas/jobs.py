@@ -125,6 +125,18 @@ class PageProgress(BaseModel):
     state: str = Field(description="queued, read, indexed, failed or skipped")
 
 
+class QueuePlace(BaseModel):
+    """Where a waiting job stands. The times are estimates from the present load; null while its speed is unknown."""
+
+    pages_ahead: int = Field(description="Pages, of all tenants, that will be released before its next one.")
+    starts_in_seconds: float | None = Field(
+        default=None, description="Until its next page is released to be worked on."
+    )
+    ends_in_seconds: float | None = Field(
+        default=None, description="Until its last page is done; null also while its pages are not counted."
+    )
+
+
 class JobView(BaseModel):
     """`GET /v1/jobs/{id}`. `projected_through`: everything accepted before this moment is in this answer."""
 
@@ -142,6 +154,7 @@ class JobView(BaseModel):
     pages_done: int = 0
     pages: list[PageProgress] = []
     errors: list[Failure] = []
+    queue: QueuePlace | None = Field(default=None, description="Null where nothing of it waits to be released.")
     created_at: AwareDatetime | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None

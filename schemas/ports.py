@@ -132,11 +132,28 @@ class Submission:
     prepared: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is left of a waiting job, and what of its own tenant's lane stands before it; all in pages.
+
+    `counted`: whether `pages` is more than the one that stands for a document not counted yet.
+    """
+
+    lane: Lane
+    ahead: int
+    pages: int
+    counted: bool
+
+
 class JobReader(Pingable, Protocol):
     """What the projector has written, as one tenant may see it."""
 
     async def job(self, tenant: str, job: str) -> JobView | None:
         """The job's view, or None where no row is (yet, or any more)."""
+        ...
+
+    async def backlog(self, tenant: str, job: str) -> Backlog | None:
+        """What of the job waits to be released, None where nothing does."""
         ...
 
     async def result(self, tenant: str, job: str) -> JobResult | None:

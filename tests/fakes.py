@@ -26,7 +26,7 @@ from schemas.jobs import (
     PageResult,
     SearchHit,
 )
-from schemas.ports import ChosenLetter, Query, StoredLetter, Submission
+from schemas.ports import Backlog, ChosenLetter, Query, StoredLetter, Submission
 from schemas.records import Outgoing
 from schemas.settings import Settings
 
@@ -93,6 +93,7 @@ class FakeJobs:
     stories: dict[tuple[str, str], list[JobEvent]] = field(default_factory=dict)
     kept: dict[tuple[str, str], DocumentView] = field(default_factory=dict)
     asked: list[JobQuery] = field(default_factory=list)
+    backlogs: dict[tuple[str, str], Backlog] = field(default_factory=dict)
     through: datetime | None = None
     down: bool = False
     reads: int = 0
@@ -105,6 +106,10 @@ class FakeJobs:
         if self.late is not None and self.reads > 1:
             return self.late
         return self.views.get((tenant, job))
+
+    async def backlog(self, tenant: str, job: str) -> Backlog | None:
+        await self.ping()
+        return self.backlogs.get((tenant, job))
 
     async def result(self, tenant: str, job: str) -> JobResult | None:
         await self.ping()

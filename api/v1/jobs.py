@@ -13,6 +13,7 @@ from api.auth import Tenant
 from api.errors import FieldProblem, InvalidRequest, declare
 from api.parts import Parts, PartsOf
 from api.uploads import SubmitFields, Upload, printable, receive
+from producers import queueing
 from schemas import plans, topics
 from schemas.codec import encode, submission_id
 from schemas.documents import JobSubmitted
@@ -135,10 +136,16 @@ async def job_list(query: Annotated[JobQuery, Query()], tenant: Tenant, parts: P
 
 
 @router.get("/{job}", responses=declare(Unauthorized, NotFound, Gone, DependencyDown))
-async def job_view(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
-    """How far a job is. Ids are checked without a database: one that this server did not issue to the caller is 404."""
+async def job_view(request: Request, job: str, tenant: Tenant, parts: PartsOf) -> JobView:
+    """How far a job is, and while it waits, its place in the queue.
+
+    Ids are checked without a database: one that this server did not issue to the caller is 404.
+    """
     issued = parts.ids.check(job, tenant)
-    return await view_of(job, tenant, parts, issued)
+    view = await view_of(job, tenant, parts, issued)
+    if view.state in TERMINAL or (backlog := await parts.jobs.backlog(tenant, job)) is None:
+        return view
+    return view.model_copy(update={"queue": queueing.place(tenant, backlog, request.app.state.admission.report())})
 
 
 @router.get("/{job}/result", responses=declare(Unauthorized, NotFound, Conflict, Gone, DependencyDown))

@@ -27,7 +27,7 @@ from schemas.jobs import (
     picture_path,
 )
 from schemas.plans import DOCUMENT, PLANS
-from schemas.ports import Submission
+from schemas.ports import Backlog, Submission
 from sinks.postgres import document_list, job_list
 from sinks.postgres.engine import answers, connect, transaction
 
@@ -39,6 +39,18 @@ _THROUGH = text("""
     SELECT CASE WHEN count(*) >= :partitions THEN min(through) END FROM projection WHERE topic = :topic
 """)
 _JOB = text("SELECT * FROM jobs WHERE id = :job")
+# In the order in which a tenant's jobs are released.
+_BACKLOG = text("""
+    SELECT own.lane, total IS NOT NULL AS counted, greatest(coalesce(total, 1) - released, 0) AS pages, (
+        SELECT coalesce(sum(greatest(coalesce(other.pages_total, 1) - before.released, 0)), 0)
+        FROM waiting_jobs AS before LEFT JOIN jobs AS other ON other.id = before.job
+        WHERE before.tenant = own.tenant AND before.lane = own.lane
+            AND (before.accepted, before.job) < (own.accepted, own.job)
+    ) AS ahead
+    FROM waiting_jobs AS own
+    LEFT JOIN LATERAL (SELECT pages_total AS total FROM jobs WHERE id = own.job) AS known ON true
+    WHERE job = :job ORDER BY run DESC LIMIT 1
+""")
 _PREPARED = text("""
     SELECT max(run) FILTER (WHERE kind = 'prepared') FROM current_parts WHERE job = :job AND part = 0
     HAVING NOT coalesce(bool_or(kind = 'failed' OR starts_with(kind, 'skipped')), false)
@@ -96,6 +108,12 @@ class PostgresJobReader:
             errors=errors,
             projected_through=through,
         )
+
+    async def backlog(self, tenant: str, job: str) -> Backlog | None:
+        """What of the job waits to be released, None where nothing does; raises `DependencyDown`."""
+        async with reading(self._engine, tenant) as connection:
+            row = (await connection.execute(_BACKLOG, {"job": job})).first()
+        return None if row is None or not row.pages else Backlog(row.lane, int(row.ahead), row.pages, row.counted)
 
     async def result(self, tenant: str, job: str) -> JobResult | None:
         """The pages read so far in their current runs, or None as for `job` and where the document was deleted.

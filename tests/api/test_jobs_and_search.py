@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from schemas.control import LaneLoad, LoadReport
 from schemas.documents import EngineStamp, Times
 from schemas.ids import JobIds
 from schemas.jobs import JobResult, JobState, JobView, PageProgress, PageResult, SearchHit
+from schemas.ports import Backlog
 from tests.fakes import World
 
 NOW = datetime.now(UTC)
@@ -220,3 +222,14 @@ async def test_metrics_are_served_without_the_log(world: World, client: httpx2.A
     text = (await client.get("/metrics")).text
     assert "headrace_group_lag_records" not in text
     assert "headrace_api_request_seconds" in text
+
+
+async def test_a_waiting_job_is_shown_its_place_and_one_that_does_not_wait_none(
+    world: World, client: httpx2.AsyncClient
+) -> None:
+    job = world.ids.issue("demo")
+    world.load.newest = LoadReport(at=datetime.now(UTC), bulk=LaneLoad(waiting={"other": 500}), pages_per_second=10)
+    assert (await client.get(f"/v1/jobs/{job}")).json()["queue"] is None
+    world.jobs.backlogs["demo", job] = Backlog("bulk", 100, 20, counted=True)
+    shown = (await client.get(f"/v1/jobs/{job}")).json()["queue"]
+    assert shown == {"pages_ahead": 200, "starts_in_seconds": 20.0, "ends_in_seconds": 24.0}
