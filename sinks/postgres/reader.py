@@ -45,11 +45,14 @@ _BACKLOG = text("""
         SELECT coalesce(sum(greatest(coalesce(other.pages_total, 1) - before.released, 0)), 0)
         FROM waiting_jobs AS before LEFT JOIN jobs AS other ON other.id = before.job
         WHERE before.tenant = own.tenant AND before.lane = own.lane
+            AND NOT (before.released > 0 AND coalesce(other.whole, false))
             AND (before.accepted, before.job) < (own.accepted, own.job)
     ) AS ahead
     FROM waiting_jobs AS own
-    LEFT JOIN LATERAL (SELECT pages_total AS total FROM jobs WHERE id = own.job) AS known ON true
-    WHERE job = :job ORDER BY run DESC LIMIT 1
+    LEFT JOIN LATERAL (
+        SELECT pages_total AS total, whole FROM jobs WHERE id = own.job
+    ) AS known ON true
+    WHERE job = :job AND NOT (released > 0 AND coalesce(whole, false)) ORDER BY run DESC LIMIT 1
 """)
 _PREPARED = text("""
     SELECT max(run) FILTER (WHERE kind = 'prepared') FROM current_parts WHERE job = :job AND part = 0
