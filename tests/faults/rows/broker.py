@@ -8,11 +8,12 @@ import httpx2
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from deploy.local.samples import letters
 from producers.clients import librdkafka
 from schemas.topics import JOBS, OCR, OCR_INTERACTIVE
 from tests.faults.disk import full
-from tests.faults.documents import sections
 from tests.faults.extra import Extra
+from tests.faults.history import topic
 from tests.faults.killer import Kill
 from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
@@ -77,19 +78,28 @@ def _three_more(scene: Scene) -> None:
 
 def _passed_by_retention(scene: Scene) -> None:
     """Pages are deleted from the log before a worker has read them: their jobs end at their deadline."""
+    path = scene.world.folder / "eight.pdf"
+    letters(path, 8)
     pids = scene.world.stack.pids()
     with stopped(pids["ocr-1"]), stopped(pids["ocr-2"]):
         # What the broker has answered already lies at the workers' doors: those pages may still be read.
-        either = Expected("demo", states=frozenset({"expired", "succeeded"}), mark="Pump 8 of")
-        scene.submit("early.txt", sections(8, 8).encode(), either, deadline_seconds="20")
-        scene.last(4)
-        for number in range(3):
-            promised = Expected("demo", states=frozenset({"expired"}), mark=f"Pump {number} of")
-            scene.submit(f"late-{number}.txt", sections(4, number).encode(), promised, deadline_seconds="20")
-        scene.last(5)
+        either = Expected("demo", states=frozenset({"expired", "succeeded"}))
+        _prepared(scene, scene.submit("early.pdf", path.read_bytes(), either, deadline_seconds="40"))
+        late = Expected("demo", states=frozenset({"expired"}))
+        for _ in range(2):
+            _prepared(scene, scene.submit("late.pdf", path.read_bytes(), late, deadline_seconds="40"))
         _delete_all(scene, OCR.name, OCR_INTERACTIVE.name)
-    later = Expected("demo", mark="Pump 9 of", pages=4)
-    scene.submit("after.txt", sections(4, 9).encode(), later)
+    scene.submit("after.pdf", path.read_bytes(), Expected("demo", pages=8))
+
+
+def _prepared(scene: Scene, job: str) -> None:
+    """Wait until every page of a job lies on the log."""
+
+    def pages() -> int:
+        said = [one for name in (OCR.name, OCR_INTERACTIVE.name) for one in topic(scene.world.broker, name)]
+        return sum(one.place.job == job for one in said)
+
+    until(lambda: pages() >= 8, 30, "every page on the log")
 
 
 def _delete_all(scene: Scene, *topics: str) -> None:
