@@ -81,7 +81,7 @@ class PostgresLetterReader:
             rows = (await connection.execute(found)).mappings().all()
         shown, more = rows[: query.limit], len(rows) > query.limit
         next_ = cursors.encode(_ORDER, cursors.micros(shown[-1]["at"]), str(shown[-1]["id"])) if more else None
-        return LetterList(data=[_summary(row) for row in shown], has_more=more, next=next_)
+        return LetterList(data=[_summary(dict(row)) for row in shown], has_more=more, next=next_)
 
     async def causes(self, tenant: str, where: LetterFilter) -> CauseList:
         """The tenant's open letters by what went wrong; raises `DependencyDown`."""
