@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 SIMULATION = "simulation"
 FAN_IN = "tests/property/test_fan_in.py"
+FAIRNESS = "tests/simulation/test_fairness.py"
 OUTBOX = "tests/relay/test_outbox.py"
 RUNNER = "tests/unit/processors/test_runner.py"
 
@@ -275,5 +276,29 @@ MUTANTS = (
         "if len(tasks) > 1 and not isinstance(",
         "if len(tasks) > 99 and not isinstance(",
         RUNNER,
+    ),
+    Mutant(
+        "the allowance is ignored",
+        "fairness",
+        "producers/lanes.py",
+        'max(0, self._allowance - held.get(("interactive", tenant), 0))',
+        "1_000_000",
+        FAIRNESS,
+    ),
+    Mutant(
+        "what a tenant got is not counted",
+        "fairness",
+        "producers/round_robin.py",
+        "self._deficits[tenant] -= item.pages",
+        "self._deficits[tenant] -= 0",
+        FAIRNESS,
+    ),
+    Mutant(
+        "the same tenant is first for ever",
+        "fairness",
+        "producers/round_robin.py",
+        "self._ring.rotate(-1)",
+        "self._ring.rotate(0)",
+        FAIRNESS,
     ),
 )

@@ -1,0 +1,33 @@
+"""Turns of the dispatcher by the hundred: nobody waits more than a round, nor gets much more than another."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.lanes import Lanes
+from producers.round_robin import SLICE, Offer, RoundRobin
+
+
+def _offers(tenants: int, jobs: int) -> dict[str, list[Offer]]:
+    return {f"t{n}": [Offer(f"t{n}", "bulk", f"j{n}-{job}", 1, 1, 1000) for job in range(jobs)] for n in range(tenants)}
+
+
+@settings(deadline=None)
+@given(tenants=st.integers(2, 6), rooms=st.lists(st.integers(1, 40), min_size=20, max_size=60))
+def test_of_tenants_that_always_wait_none_waits_more_than_a_round(tenants: int, rooms: list[int]) -> None:
+    turns, got = RoundRobin({}), dict.fromkeys((f"t{n}" for n in range(tenants)), 0)
+    for room in rooms:
+        chosen = turns.share("bulk", _offers(tenants, 3), room)
+        assert 0 < sum(item.pages for item in chosen) <= room
+        assert all(item.pages <= SLICE for item in chosen)
+        for item in chosen:
+            got[item.offer.tenant] += item.pages
+        assert max(got.values()) - min(got.values()) <= 2 * SLICE, "whoever is a round behind is next"
+
+
+@settings(deadline=None)
+@given(allowance=st.integers(1, 20), window=st.integers(4, 200))
+def test_interactive_pages_beyond_the_allowance_are_not_released_as_such(allowance: int, window: int) -> None:
+    lanes = Lanes({}, allowance)
+    offers = [Offer("greedy", "interactive", f"j{n}", 1, 1, 30) for n in range(20)]
+    chosen = lanes.choose(offers, {}, window)
+    assert 0 < sum(item.pages for item in chosen if item.lane == "interactive") <= allowance
