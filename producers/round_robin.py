@@ -45,12 +45,17 @@ class Chosen:
 
 
 class RoundRobin:
-    """The turns of one lane. A tenant's deficit is kept while it waits, and lost when it waits no more."""
+    """The turns of one lane. A tenant's deficit is kept while it waits, and lost when it waits no more.
+
+    A round may take many calls: what it gives each tenant is settled when it begins, however little room one call has.
+    """
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = weights
         self._ring: deque[str] = deque()
         self._deficits: dict[str, float] = {}
+        self._served: set[str] = set()
+        self._quantum = 0.0
 
     def share(
         self, lane: Lane, offers: Mapping[str, Sequence[Offer]], room: int, caps: Mapping[str, int] | None = None
@@ -60,33 +65,41 @@ class RoundRobin:
         self._enrol(left)
         blind = max(1, room // 2) if sum(map(len, left.values())) == 1 else 1
         quantum = max(1.0, min(float(SLICE), room / max(1, len(left))))
+        caps = dict(caps or {})
         chosen: list[Chosen] = []
         while room > 0 and left:
             tenant = self._ring[0]
             if tenant in left and self._deficits[tenant] < 1:
-                self._deficits[tenant] += quantum * max(_LEAST_WEIGHT, self._weights.get(tenant, 1.0))
-            cap = room if caps is None else min(room, caps.get(tenant, room))
-            taken = self._turn(lane, tenant, left, cap, blind)
+                self._refill(tenant, quantum)
+            taken = self._turn(lane, tenant, left.get(tenant, deque()), min(room, caps.get(tenant, room)), blind)
             chosen += taken
-            room -= sum(item.pages for item in taken)
-            if caps is not None:
-                caps = {**caps, tenant: cap - sum(item.pages for item in taken)}
-            if room > 0 or tenant not in left or self._deficits[tenant] < 1:
+            pages = sum(item.pages for item in taken)
+            room -= pages
+            if tenant in caps:
+                caps[tenant] -= pages
+            if not left.get(tenant) or caps.get(tenant, 1) < 1:
+                left.pop(tenant, None)
+            if tenant not in left or self._deficits[tenant] < 1:
                 self._ring.rotate(-1)
         return chosen
 
-    def _turn(self, lane: Lane, tenant: str, left: dict[str, deque[Offer]], room: int, blind: int) -> list[Chosen]:
-        """What a tenant's deficit buys; out of `left` it goes when it can get no more."""
+    def _refill(self, tenant: str, quantum: float) -> None:
+        """Its part of the round; who is served a second time begins the next one."""
+        if not self._served or tenant in self._served:
+            self._served.clear()
+            self._quantum = quantum
+        self._served.add(tenant)
+        self._deficits[tenant] += self._quantum * max(_LEAST_WEIGHT, self._weights.get(tenant, 1.0))
+
+    def _turn(self, lane: Lane, tenant: str, waiting: deque[Offer], room: int, blind: int) -> list[Chosen]:
+        """What a tenant's deficit buys."""
         taken: list[Chosen] = []
-        waiting = left.get(tenant, deque())
         while waiting and room > 0 and self._deficits[tenant] >= 1:
             offer = waiting.popleft()
             item = _slice(offer, lane, min(SLICE, room, int(self._deficits[tenant])), blind)
             taken.append(item)
             room -= item.pages
             self._deficits[tenant] -= item.pages
-        if not waiting or room < 1:
-            left.pop(tenant, None)
         return taken
 
     def _enrol(self, offers: Mapping[str, Sequence[Offer]]) -> None:
@@ -94,6 +107,7 @@ class RoundRobin:
         self._ring = deque(tenant for tenant in self._ring if offers.get(tenant))
         self._ring.extend(tenant for tenant, waiting in offers.items() if waiting and tenant not in self._deficits)
         self._deficits = {tenant: self._deficits.get(tenant, 0.0) for tenant in self._ring}
+        self._served &= self._deficits.keys()
 
 
 def _slice(offer: Offer, lane: Lane, most: int, blind: int) -> Chosen:
