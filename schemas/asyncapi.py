@@ -27,7 +27,7 @@ _WRITERS = {
     "headrace.vectors": ("embed", "dispatcher"),
     "headrace.events": ("api", "prepare", "ocr", "chunk", "embed", "index-pgvector", "index-weaviate", "relay"),
     "headrace.documents": ("api", "relay"), "headrace.results": ("relay",), "headrace.relay": ("relay",),
-    "headrace.control": ("api", "relay", "worker"), "headrace.attempts": ("worker",),
+    "headrace.control": ("api", "relay", "worker", "reconciler"), "headrace.attempts": ("worker", "reconciler"),
     "headrace.dead-letters": ("worker",),
     _TENANTS.name: ("relay",),
 }  # fmt: skip

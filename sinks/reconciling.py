@@ -10,6 +10,7 @@ from schemas.lifetimes import lifetimes
 from schemas.settings import Settings
 from sinks.blob_sweep import BlobSweep
 from sinks.blobs import open_blobs
+from sinks.order_sweep import OrderSweep
 from sinks.overdue import Overdue
 from sinks.page_round import PageRound
 from sinks.postgres.engine import connect
@@ -47,6 +48,7 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
         lives = lifetimes(settings.dead_letter_days)
         found += [
             Duty("rows", settings.sweep_seconds, RowSweep(engine, lives).run),
+            Duty("orders", settings.sweep_seconds, OrderSweep(engine, settings.broker, settings.publish_seconds).run),
             Duty("blobs", settings.sweep_seconds, BlobSweep(engine, open_blobs(settings.blobs), lives).run),
         ]
         if settings.weaviate:
