@@ -1,12 +1,14 @@
 """A consumer group as the broker sees it: how far it is, how many it has."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from producers.clients import librdkafka
+from producers.committed import committed_by_group
 from schemas.broker import Broker
 from schemas.errors import DependencyDown
 from schemas.records import Partition
@@ -16,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class GroupView:
-    """One group, asked by one client that is made when it is first asked; all is blocking, for one thread.
+    """One group, asked by one client that is made when it is first asked; all blocks: for one thread without a loop.
 
     Every method raises `DependencyDown` while the log does not answer.
     """
@@ -29,16 +31,14 @@ class GroupView:
 
     def lag(self, partitions: Collection[Partition]) -> int:
         """How many offsets lie beyond what the group has committed; all of a partition where it committed nothing."""
-        places = [TopicPartition(*partition) for partition in partitions]
+        through = asyncio.run(committed_by_group(self._broker, partitions, _TIMEOUT, [self._group]))[self._group]
 
         def ask(admin: AdminClient) -> int:
-            asked: Any = ConsumerGroupTopicPartitions(self._group, places)
-            (committed,) = admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT).values()
             latest: Any = OffsetSpec.latest()
-            ends = admin.list_offsets({place: latest for place in places}, request_timeout=_TIMEOUT)  # noqa: C420 typed
-            through = {(at.topic, at.partition): at.offset for at in committed.result(_TIMEOUT).topic_partitions}
+            wanted = {TopicPartition(*partition): latest for partition in partitions}
+            ends = admin.list_offsets(wanted, request_timeout=_TIMEOUT)
             return sum(
-                future.result(_TIMEOUT).offset - max(0, through.get((place.topic, place.partition), 0))
+                future.result(_TIMEOUT).offset - through.get((place.topic, place.partition), 0)
                 for place, future in ends.items()
             )
 

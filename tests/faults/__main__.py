@@ -1,6 +1,7 @@
 """`make faults`: every row on a real stack, one table. ROWS="1 8 16" runs only those; RUNS=3 each so often."""
 
 import argparse
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -16,6 +17,8 @@ from tests.faults.suite import Outcome, Row, impossible, run
 from tests.faults.world import Plan, World
 
 PAGE = Path("docs/faults.md")
+KEPT = Path("build/faults")
+"""Where the logs lie of a world in which a row failed."""
 
 
 def main() -> int:
@@ -60,7 +63,15 @@ def _in_turn(plan: Plan, wanted: list[tuple[Row, int]]) -> Iterator[Outcome]:
                 row, number = wanted.pop(0)
                 outcome = run(row, world, seeds.of(number))
                 whole = outcome.passed
+                if not whole:
+                    _keep(world, KEPT / f"row-{row.number}")
                 yield outcome
+
+
+def _keep(world: World, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("logs", "run"):
+        shutil.copytree(world.stack.folder / name, folder / name)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ class _Node(Kafka):
         super().prepare()
         if fresh:
             format_storage = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(self._config)]
-            subprocess.run([*self._java, *format_storage], stdout=subprocess.DEVNULL, check=True)
+            with self.log.open("ab") as output:
+                subprocess.run([*self._java, *format_storage], stdout=output, stderr=subprocess.STDOUT, check=True)
 
 
 class Cluster:

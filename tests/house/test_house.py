@@ -68,6 +68,13 @@ def test_faust_is_never_asked_for_what_loses_records(word: str) -> None:
     assert word not in calls
 
 
+def test_librdkafka_is_never_asked_for_what_a_group_committed() -> None:
+    """Its admin client ends the process when the group's coordinator has moved (confluentinc/librdkafka#5040)."""
+    sources = {name: (ROOT / name).read_text() for name in TRACKED if name.endswith(".py") and (ROOT / name).exists()}
+    asking = [name for name, text in sources.items() if "list_consumer_group" + "_offsets(" in text]
+    assert [name for name in asking if "confluent_kafka" in sources[name]] == []
+
+
 def test_no_torch_in_the_environment() -> None:
     for name in ("torch", "easyocr", "ultralytics", "sentence_transformers"):
         assert find_spec(name) is None, f"{name} is an extra, never a core dependency"

@@ -82,8 +82,8 @@ def _child_without_memory(scene: Scene, page: Path) -> None:
     """The process that decodes may take no more memory: its document fails, its parent works on."""
     worker = scene.world.stack.pids()["prepare-1"]
     for child in psutil.Process(worker).children(recursive=True):
-        taken = child.memory_info().vms
-        resource.prlimit(child.pid, resource.RLIMIT_AS, (taken, resource.RLIM_INFINITY))
+        _, hard = resource.prlimit(child.pid, resource.RLIMIT_AS)
+        resource.prlimit(child.pid, resource.RLIMIT_AS, (child.memory_info().vms, hard))
     either = frozenset({"failed", "succeeded"})
     scene.submit("starved.pdf", page.read_bytes(), Expected("demo", either, pages=1))
     scene.submit("fed.txt", sections(3, 4).encode(), Expected("demo", mark="Pump 4 of", pages=3))

@@ -1,14 +1,16 @@
 """Rows 30 and 33: a burst of records that are broken, and one that is newer than its reader."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from producers.clients import librdkafka
+from producers.committed import committed_by_group
 from producers.step_orders import standing
 from schemas.topics import CHUNK, DEAD_LETTERS
 from tests.faults.suite import Row, Scene
@@ -39,7 +41,7 @@ def _newer(scene: Scene) -> None:
     scene.expect(_committed(scene, place) == placed[0], "a record of an unknown version was passed")
     scene.expect(len(read(scene.world.broker, DEAD_LETTERS.name)) == letters, "it became a dead letter")
     # The release that knows it comes: here, as if it had been read by then.
-    AdminClient(librdkafka(scene.world.broker)).delete_records([place])[place].result(10)
+    AdminClient(librdkafka(scene.world.broker)).delete_records([place])[place].result(30)
     since = len(scene.world.stack.events())
     os.kill(scene.world.stack.pids()["chunk-1"], signal.SIGTERM)
     scene.killer.recovered("chunk-1", since)
@@ -50,10 +52,9 @@ def _later(kind: bytes) -> bytes:
 
 
 def _committed(scene: Scene, place: TopicPartition) -> int:
-    admin = AdminClient(librdkafka(scene.world.broker))
-    request = ConsumerGroupTopicPartitions("headrace.chunk", [TopicPartition(place.topic, place.partition)])
-    (answer,) = admin.list_consumer_group_offsets([request]).values()
-    return int(answer.result(10).topic_partitions[0].offset)
+    at = (place.topic, place.partition)
+    found = asyncio.run(committed_by_group(scene.world.broker, [at], 10, ["headrace.chunk"]))
+    return found["headrace.chunk"].get(at, 0)
 
 
 def _burst(scene: Scene) -> None:
