@@ -201,7 +201,9 @@ class Dispatcher:
         """Release what there is room for; whether more waits that had room."""
         await self._publish([*await self._backlog.unconfirmed(), *await self._backlog.stopped()])
         now = time.monotonic()
-        self._ledger.take(await self._backlog.working(), now)
+        working = await self._backlog.working()
+        self._ledger.take(working, now)
+        self._load.lengths.count({(job.job, job.run): (job.tenant, job.total) for job in working if job.total})
         offers = await self._backlog.offers(MOST_OFFERS)
         held: Held = self._ledger.held
         chosen = self._lanes.choose(offers, held, self._window.size)

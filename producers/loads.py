@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
+from producers.lengths import Lengths
 from producers.window import Window
 from schemas.control import LaneLoad, LoadReport
 from schemas.envelope import Lane
@@ -27,19 +28,21 @@ TENANTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pages waiting by lane and tenant, and the age in seconds of the oldest waiting job by lane."""
+    """Pages waiting and documents not counted by lane and tenant; the age in seconds of each lane's oldest job."""
 
     pages: Mapping[Lane, Mapping[str, int]]
     oldest: Mapping[Lane, float]
+    uncounted: Mapping[Lane, Mapping[str, int]]
 
 
 class Load:
-    """When to report, and what."""
+    """When to report, and what. `lengths` wants to be told of documents that were counted."""
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = {tenant: weight for tenant, weight in weights.items() if weight != 1}
         self._due = 0.0
         self._moved = True
+        self.lengths = Lengths()
         for tenant, weight in self._weights.items():
             WEIGHT.labels(tenant).set(weight)
 
@@ -54,14 +57,16 @@ class Load:
         """The record to publish; `cost` is how many seconds counting took."""
         self._due = time.monotonic() + max(SECONDS, COST * cost)
         self._show(counts)
+        unknown = {tenant for lane in counts.uncounted.values() for tenant in lane}
         report = LoadReport(
             at=datetime.now(UTC),
-            interactive=LaneLoad(waiting=dict(counts.pages["interactive"])),
-            bulk=LaneLoad(waiting=dict(counts.pages["bulk"])),
+            interactive=_lane(counts, "interactive"),
+            bulk=_lane(counts, "bulk"),
             in_work=in_work,
             window=window.size,
             pages_per_second=window.rate,
             weights=self._weights,
+            pages_per_document={tenant: self.lengths.of(tenant) for tenant in sorted(unknown)},
         )
         return Outgoing(LOAD.name, b"dispatcher", report.model_dump_json().encode())
 
@@ -76,3 +81,7 @@ class Load:
         OF_TENANT.clear()
         for tenant in sorted(tenants, key=lambda name: -tenants[name])[:TENANTS]:
             OF_TENANT.labels(tenant).set(tenants[tenant])
+
+
+def _lane(counts: Counts, lane: Lane) -> LaneLoad:
+    return LaneLoad(waiting=dict(counts.pages[lane]), uncounted=dict(counts.uncounted[lane]))

@@ -9,32 +9,44 @@ from schemas.ports import Backlog
 def place(tenant: str, backlog: Backlog, report: LoadReport | None) -> QueuePlace:
     """Where a job stands while all that waits now is worked off and nothing new comes.
 
-    Without a report only its own tenant's pages are known to stand before it; no time is told without a speed, and no
-    end before the document's pages are counted.
+    Documents that are not counted are expected to be as long as those of their tenant that were counted last. Without a
+    report only its own tenant's pages are known to stand before it; no time is told without a speed.
     """
     if report is None:
         return QueuePlace(pages_ahead=backlog.ahead)
-    ahead = released_before(tenant, backlog.lane, backlog.ahead, report)
+    length = report.pages_per_document.get(tenant, 1.0)
+    own_before = backlog.ahead + backlog.uncounted_ahead * (length - 1)
+    own_through = own_before + (backlog.pages if backlog.counted else length)
+    ahead = released_before(tenant, backlog.lane, own_before, report)
     speed = report.pages_per_second
     if speed <= 0:
         return QueuePlace(pages_ahead=round(ahead))
     room = max(0, report.window - report.in_work)
-    through = released_before(tenant, backlog.lane, backlog.ahead + backlog.pages, report)
+    through = released_before(tenant, backlog.lane, own_through, report)
     return QueuePlace(
         pages_ahead=round(ahead),
         starts_in_seconds=max(0.0, ahead - room) / speed,
-        ends_in_seconds=(report.in_work + through) / speed if backlog.counted else None,
+        ends_in_seconds=(report.in_work + through) / speed,
     )
 
 
-def released_before(tenant: str, lane: Lane, pages: int, report: LoadReport) -> float:
+def released_before(tenant: str, lane: Lane, pages: float, report: LoadReport) -> float:
     """How many pages of all are released by the time that `pages` of a tenant's lane are, these included.
 
     Interactive work goes first. In a lane each other tenant gets as many as its weight asks while these are released,
     but no more than it has.
     """
-    first = sum(report.interactive.waiting.values()) if lane == "bulk" else 0
-    load: LaneLoad = report.bulk if lane == "bulk" else report.interactive
+    first = sum(_expected(report.interactive, report).values()) if lane == "bulk" else 0.0
+    others = _expected(report.bulk if lane == "bulk" else report.interactive, report)
+    others.pop(tenant, None)
     turns = pages / report.weights.get(tenant, 1.0)
-    others = {name: waiting for name, waiting in load.waiting.items() if name != tenant}
     return first + pages + sum(min(count, turns * report.weights.get(name, 1.0)) for name, count in others.items())
+
+
+def _expected(load: LaneLoad, report: LoadReport) -> dict[str, float]:
+    """Pages that wait, by tenant."""
+    pages: dict[str, float] = dict(load.waiting)
+    for tenant, documents in load.uncounted.items():
+        more = documents * (report.pages_per_document.get(tenant, 1.0) - 1)
+        pages[tenant] = pages.get(tenant, 0.0) + more
+    return pages

@@ -31,18 +31,23 @@ class StepOrder(BaseModel):
 
 
 class LaneLoad(BaseModel):
-    """A lane's queue: pages that wait to be released, by tenant (a document not counted yet is one page)."""
+    """A lane's queue: pages that wait to be released, by tenant (a document not counted yet is one page).
+
+    `uncounted`: documents whose pages nobody has counted yet, by tenant.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     waiting: dict[str, int] = {}
+    uncounted: dict[str, int] = {}
 
 
 class LoadReport(BaseModel):
     """What the dispatcher sees, once a second while something moves: the base of backpressure and of ETAs.
 
     `in_work`: pages released and not come to their fate; `window`: how many of them there may be; `pages_per_second`:
-    what came to its fate lately, 0 while nothing did. `weights` are those that differ from 1.
+    what came to its fate lately, 0 while nothing did. `weights` are those that differ from 1. `pages_per_document`: of
+    each tenant with documents that are not counted, how many pages those have that were counted last, on the average.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +59,7 @@ class LoadReport(BaseModel):
     window: int = 0
     pages_per_second: float = 0
     weights: dict[str, float] = {}
+    pages_per_document: dict[str, float] = {}
 
 
 def step_key(step: str) -> bytes:

@@ -126,15 +126,16 @@ class PageProgress(BaseModel):
 
 
 class QueuePlace(BaseModel):
-    """Where a waiting job stands. The times are estimates from the present load; null while its speed is unknown."""
+    """Where a waiting job stands. The times are estimates from the present load; null while its speed is unknown.
+
+    A document that is not counted yet is expected to be as long as those of its tenant that were counted last.
+    """
 
     pages_ahead: int = Field(description="Pages, of all tenants, that will be released before its next one.")
     starts_in_seconds: float | None = Field(
         default=None, description="Until its next page is released to be worked on."
     )
-    ends_in_seconds: float | None = Field(
-        default=None, description="Until its last page is done; null also while its pages are not counted."
-    )
+    ends_in_seconds: float | None = Field(default=None, description="Until its last page is done.")
 
 
 class JobView(BaseModel):

@@ -136,13 +136,15 @@ class Submission:
 class Backlog:
     """What is left of a waiting job, and what of its own tenant's lane stands before it; all in pages.
 
-    `counted`: whether `pages` is more than the one that stands for a document not counted yet.
+    `counted`: whether `pages` is more than the one that stands for a document not counted yet. `uncounted_ahead`:
+    such documents among what stands before it.
     """
 
     lane: Lane
     ahead: int
     pages: int
     counted: bool
+    uncounted_ahead: int = 0
 
 
 class JobReader(Pingable, Protocol):

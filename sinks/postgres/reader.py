@@ -41,14 +41,17 @@ _THROUGH = text("""
 _JOB = text("SELECT * FROM jobs WHERE id = :job")
 # In the order in which a tenant's jobs are released.
 _BACKLOG = text("""
-    SELECT own.lane, total IS NOT NULL AS counted, greatest(coalesce(total, 1) - released, 0) AS pages, (
-        SELECT coalesce(sum(greatest(coalesce(other.pages_total, 1) - before.released, 0)), 0)
+    SELECT own.lane, total IS NOT NULL AS counted, greatest(coalesce(total, 1) - released, 0) AS pages,
+        ahead.pages AS ahead, ahead.uncounted
+    FROM waiting_jobs AS own
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(greatest(coalesce(other.pages_total, 1) - before.released, 0)), 0)::bigint AS pages,
+            count(*) FILTER (WHERE other.pages_total IS NULL) AS uncounted
         FROM waiting_jobs AS before LEFT JOIN jobs AS other ON other.id = before.job
         WHERE before.tenant = own.tenant AND before.lane = own.lane
             AND NOT (before.released > 0 AND coalesce(other.whole, false))
             AND (before.accepted, before.job) < (own.accepted, own.job)
     ) AS ahead
-    FROM waiting_jobs AS own
     LEFT JOIN LATERAL (
         SELECT pages_total AS total, whole FROM jobs WHERE id = own.job
     ) AS known ON true
@@ -116,7 +119,9 @@ class PostgresJobReader:
         """What of the job waits to be released, None where nothing does; raises `DependencyDown`."""
         async with reading(self._engine, tenant) as connection:
             row = (await connection.execute(_BACKLOG, {"job": job})).first()
-        return None if row is None or not row.pages else Backlog(row.lane, int(row.ahead), row.pages, row.counted)
+        if row is None or not row.pages:
+            return None
+        return Backlog(row.lane, row.ahead, row.pages, counted=row.counted, uncounted_ahead=row.uncounted)
 
     async def result(self, tenant: str, job: str) -> JobResult | None:
         """The pages read so far in their current runs, or None as for `job` and where the document was deleted.

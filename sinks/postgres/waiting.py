@@ -97,12 +97,14 @@ class WaitingTables:
     async def counts(self) -> Counts:
         """Walks all that waits."""
         pages: dict[Lane, dict[str, int]] = {lane: {} for lane in _LANES}
+        uncounted: dict[Lane, dict[str, int]] = {lane: {} for lane in _LANES}
         oldest = dict.fromkeys(_LANES, 0.0)
         async with transaction(self._engine) as connection:
             for row in await connection.execute(sql.COUNTS):
                 pages[row.lane][row.tenant] = row.pages
+                uncounted[row.lane] |= {row.tenant: row.uncounted} if row.uncounted else {}
                 oldest[row.lane] = max(oldest[row.lane], row.oldest)
-        return Counts(pages, oldest)
+        return Counts(pages, oldest, uncounted)
 
     async def _slices(self, connection: AsyncConnection) -> list[Release]:
         return [_slice(row) for row in await connection.execute(sql.SLICES)]

@@ -174,17 +174,18 @@ FORGET_JOBS = text("""
 """)
 
 COUNTS = text("""
-    SELECT tenant, lane, sum(pages)::bigint AS pages,
+    SELECT tenant, lane, sum(pages)::bigint AS pages, sum(uncounted)::bigint AS uncounted,
         coalesce(extract(epoch FROM now() - min(accepted)), 0)::float8 AS oldest
     FROM (
-        SELECT tenant, lane, count(*) AS pages, min(accepted) AS accepted FROM waiting_jobs WHERE released = 0
-        GROUP BY tenant, lane
+        SELECT tenant, lane, count(*) AS pages, count(*) AS uncounted, min(accepted) AS accepted
+        FROM waiting_jobs WHERE released = 0 GROUP BY tenant, lane
         UNION ALL
-        SELECT waiting.tenant, waiting.lane, greatest(pages_total - released, 0), accepted
-        FROM waiting_jobs AS waiting JOIN jobs ON jobs.id = job
-        WHERE released > 0 AND jobs.runs[1] >= waiting.run AND NOT whole AND pages_total > released
+        SELECT waiting.tenant, waiting.lane, coalesce(pages_total - released, 0), (pages_total IS NULL)::integer,
+            accepted
+        FROM waiting_jobs AS waiting LEFT JOIN jobs ON jobs.id = job AND jobs.runs[1] >= waiting.run
+        WHERE released > 0 AND (pages_total IS NULL OR NOT whole AND pages_total > released)
         UNION ALL
-        SELECT tenant, lane, count(*), min(due) FROM waiting_records WHERE NOT in_work GROUP BY tenant, lane
+        SELECT tenant, lane, count(*), 0, min(due) FROM waiting_records WHERE NOT in_work GROUP BY tenant, lane
     ) AS queue
     GROUP BY tenant, lane
 """)

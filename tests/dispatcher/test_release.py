@@ -58,6 +58,7 @@ async def test_interactive_jobs_beyond_the_allowance_wait_in_the_bulk_lane(world
     await world.submit(*(world.submitted(f"job_{n:03d}") for n in range(70)))
     counts = await world.backlog.counts()
     assert (counts.pages["interactive"]["demo"], counts.pages["bulk"]["demo"]) == (64, 6)
+    assert (counts.uncounted["interactive"]["demo"], counts.uncounted["bulk"]["demo"]) == (64, 6)
 
 
 async def test_a_submission_that_is_read_again_is_not_released_again(world: World) -> None:

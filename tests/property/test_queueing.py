@@ -1,14 +1,20 @@
 """A place in the queue: against a simulated deficit round robin, and what must hold of any estimate."""
 
 import math
+import random
+import statistics
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.lengths import Lengths
 from producers.queueing import place, released_before
 from schemas.control import LaneLoad, LoadReport
+from schemas.jobs import QueuePlace
 from schemas.ports import Backlog
+from tests.property.queues import Document, Queue
 
 SLICE = 32
 TENANTS = st.dictionaries(st.sampled_from("bcdefg"), st.integers(0, 3000), max_size=5)
@@ -84,5 +90,54 @@ def test_no_time_is_told_that_nobody_knows() -> None:
     }  # fmt: skip
     still = place("a", waits, report({"b": 20}, speed=0))
     assert (still.pages_ahead, still.starts_in_seconds, still.ends_in_seconds) == (60, None, None)
-    uncounted = place("a", Backlog("bulk", 40, 1, counted=False), report({"b": 20}))
-    assert (uncounted.pages_ahead, uncounted.starts_in_seconds, uncounted.ends_in_seconds) == (60, 6.0, None)
+
+
+def test_documents_not_counted_are_expected_to_be_as_long_as_their_tenants_are() -> None:
+    load = LoadReport(
+        at=datetime.now(UTC), bulk=LaneLoad(waiting={"a": 13, "b": 20}, uncounted={"a": 3, "b": 20}),
+        pages_per_second=10, pages_per_document={"a": 5, "b": 2},
+    )  # fmt: skip
+    waits = Backlog("bulk", 12, 1, counted=False, uncounted_ahead=2)
+    assert place("a", waits, load) == QueuePlace(pages_ahead=40, starts_in_seconds=4.0, ends_in_seconds=5.0)
+
+
+def test_the_mean_of_a_tenants_documents_follows_those_counted_last() -> None:
+    lengths = Lengths()
+    assert lengths.of("a") == 1
+    for number in range(200):
+        lengths.count({("job", number): ("a", 4 if number < 50 else 10), ("other", 1): ("b", 100)})
+    assert 9.5 < lengths.of("a") <= 10
+    assert lengths.of("b") == 100
+    assert 9.5 < lengths.of("new") < 11, "what all had"
+
+
+CUSTOMERS = {"letters": (1.0, 60, 1, 4), "books": (1.0, 12, 10, 50), "mixed": (2.0, 30, 1, 20)}
+"""Weight, documents, and from how many to how many pages they have."""
+
+
+def waited(documents: list[Document], weights: dict[str, float]) -> tuple[float, float]:
+    """The median errors of the starts and of the ends that were told."""
+    queue = Queue(documents, weights, seconds=0.1)
+    queue.run()
+    starts = queue.errors(lambda place: place.starts_in_seconds, lambda one: one.counted)
+    ends = queue.errors(lambda place: place.ends_in_seconds, lambda one: one.ended)
+    assert len(starts) > 100
+    return statistics.median(starts), statistics.median(ends)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_told_comes_about_so_where_nobody_knows_how_long_documents_are(seed: int) -> None:
+    drawn = random.Random(seed)
+    documents = [
+        Document(name, drawn.randint(least, most))
+        for name, (_, count, least, most) in CUSTOMERS.items()
+        for _ in range(count)
+    ]
+    starts, ends = waited(documents, {name: weight for name, (weight, *_) in CUSTOMERS.items()})
+    assert (starts < 0.25, ends < 0.25) == (True, True), (starts, ends)
+
+
+def test_what_is_told_comes_about_where_documents_are_alike() -> None:
+    documents = [Document(name, pages) for name, pages in (("a", 1), ("b", 5), ("c", 30)) for _ in range(300 // pages)]
+    starts, ends = waited(documents, {"b": 3.0})
+    assert (starts < 0.05, ends < 0.05) == (True, True), (starts, ends)
