@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,9 @@ from deploy.local.secret_store import TENANTS
 from schemas.broker import Broker
 from schemas.envelope import Envelope
 from schemas.errors import RecordError
-from schemas.topics import TOPICS
+from schemas.records import Partition, Record
+from schemas.topics import DEAD_LETTERS, TOPICS
+from sinks.letter_rows import letter_row
 from sinks.weaviate_client import WeaviateConnection
 from tests.support import read
 
@@ -112,6 +114,9 @@ class History:
     results: Sequence[Row] = ()
     parts: Sequence[Row] = ()
     indexes: Mapping[str, Sequence[Passage]] = ()  # type: ignore[assignment]
+    letters: Collection[str] = ()
+    letter_rows: Collection[str] = ()
+    """The dead letters on the log and those in the table, by the rows' ids."""
 
 
 async def collect(broker: Broker, database: str, weaviate: tuple[str, str] | None, run_dir: Path) -> History:
@@ -130,6 +135,8 @@ async def collect(broker: Broker, database: str, weaviate: tuple[str, str] | Non
         results=[Row(*row) for row in await _rows(database, results)],
         parts=[Row(*row) for row in await _rows(database, parts)],
         indexes=indexes,
+        letters={letter_row(_record(one))["id"] for one in read(broker, DEAD_LETTERS.name)},
+        letter_rows={row["id"] for row in await _rows(database, "select id::text from dead_letters")},
     )
 
 
@@ -153,6 +160,12 @@ def _json(value: bytes | None) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _record(message: Any) -> Record:
+    place = Partition(message.topic(), message.partition())
+    headers = tuple(message.headers() or ())
+    return Record(place, message.offset(), 0, message.key(), message.value(), headers, message.timestamp()[1] / 1000)
 
 
 def _commits(messages: Iterable[Any]) -> Iterable[Commit]:

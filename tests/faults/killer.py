@@ -5,7 +5,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ from tests.support import until
 
 SUPERVISED, SERVERS = 5.0, 30.0
 """Seconds of recovery promised: of workers, sinks and API processes; of Kafka, PostgreSQL and Weaviate."""
+_SINK = ("handler", "sink", "commit")
 WINDOWS: dict[str, tuple[str, ...]] = {
-    "worker": ("handler", "commit"),
-    "sink": ("handler", "sink", "commit"),
-    "relay": ("handler", "sink", "commit", "committed"),
+    **dict.fromkeys(("prepare", "ocr", "chunk", "embed"), ("handler", "commit")),
+    **dict.fromkeys(("projector", "index-pgvector", "index-weaviate"), _SINK),
+    "dispatcher": (*_SINK, "decided", "released"),
+    "relay": (*_SINK, "committed"),
 }
-"""Where each kind of process can be killed by a failpoint; the others are killed at any moment."""
-_ANY = ("api", "eraser", "dispatcher", "dead-letters", "reconciler")
+"""Where a process of each role can be killed by a failpoint; one of any other role is killed at any moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ class Killer:
         self._servers = servers
         self.log: list[Kill] = []
 
-    def at(self, slot: str, window: str, seconds: float = 60) -> None:
-        """Arm a failpoint, wait until it fired and the slot is ready again."""
+    def at(self, slot: str, window: str, *, provoke: Callable[[], object] = lambda: None, seconds: float = 60) -> None:
+        """Arm a failpoint, wait until it fired and the slot is ready again; `provoke` brings the process there."""
         seen = len(self._fired())
         since = len(self._stack.events())
         (self._stack.folder / "run" / "failpoints" / f"{slot}.{window}").touch()
+        provoke()
         until(lambda: len(self._fired()) > seen, seconds, f"{slot} to reach its {window} window")
         fired = self._fired()[-1]
         assert (fired["slot"], fired["window"]) == (slot, window)
@@ -64,12 +66,11 @@ class Killer:
 
     def anywhere(self, slot: str, chance: random.Random) -> None:
         """Kill a slot in that of its windows which was hit least so far, or at any moment where it has none."""
-        if slot in self._servers or slot.startswith(_ANY):
+        windows, hits = WINDOWS.get(slot.rpartition("-")[0]), self.windows()
+        if windows is None:
             self.now(slot)
             return
-        kind = "relay" if slot == "relay-1" else "sink" if slot.startswith(("projector", "index")) else "worker"
-        hits = self.windows()
-        self.at(slot, min(WINDOWS[kind], key=lambda window: (hits[window], chance.random())))
+        self.at(slot, min(windows, key=lambda window: (hits[window], chance.random())))
 
     def windows(self) -> Counter[str]:
         """How many kills fell into each window."""

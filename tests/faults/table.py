@@ -23,6 +23,8 @@ _HEAD = (
     "repeats",
     "back",
 )
+_WINDOWS = (("handler",), ("sink", "decided"), ("commit", "released"), ("any", "committed"))
+"""Which windows count in which of the four columns: the dispatcher decides, then publishes, then forgets."""
 
 
 def of(outcomes: Sequence[Outcome], left_out: Mapping[Row, str]) -> Table:
@@ -57,8 +59,10 @@ def page(outcomes: Sequence[Outcome], left_out: Mapping[Row, str], about: Mappin
         "reads the topics, the tables and the indexes, and judges each page by its id (`tests/faults/verdict.py`).",
         "",
         "- **handler, sink, commit**: kills before the work, between a sink's write and its answer, between answer and",
-        "  commit, each logged with its record in flight; **any**: at any other moment.",
-        "- **lost**: jobs without an end, pages without an outcome, passages that an index lacks, ends not announced.",
+        "  commit (of the dispatcher also between decision and publication, publication and forgetting), each logged with",
+        "  its record in flight; **any**: at any other moment.",
+        "- **lost**: jobs without an end, pages without an outcome, passages that an index lacks, ends not announced,",
+        "  dead letters without a row.",
         "- **doubled**: results, passages or announcements twice, or of no event.",
         "- **repeats**: records of the same id once more on a topic: work done again, without effect.",
         "- **back**: seconds until the slowest process that was killed worked again.",
@@ -90,8 +94,7 @@ def _rows(outcomes: Iterable[Outcome]) -> Iterable[tuple[str, ...]]:
         yield (
             str(row.number), row.name, str(len(runs)), str(sum(one.jobs for one in runs)),
             str(sum(verdict.parts for verdict in verdicts)),
-            *(str(hits[window]) for window in ("handler", "sink", "commit")),
-            str(hits["any"] + hits["committed"]),
+            *(str(sum(hits[window] for window in windows)) for windows in _WINDOWS),
             str(sum(len(verdict.lost) + len(verdict.early) for verdict in verdicts)),
             str(sum(len(verdict.doubled) + len(verdict.strayed) for verdict in verdicts)),
             ", ".join(f"{topic.removeprefix('headrace.')} {count}" for topic, count in repeats.items()) or "0",

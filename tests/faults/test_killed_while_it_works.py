@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.alone]
 SERVED = ("kafka", "postgres", "weaviate")
 EVERY_ROLE = (
     "prepare-1", "ocr-1", "ocr-2", "chunk-1", "embed-1", "projector-1", "index-pgvector-1", "index-weaviate-1",
-    "relay-1", "eraser-1", "api-1", "api-2", *SERVED,
+    "relay-1", "eraser-1", "dispatcher-1", "dead-letters-1", "reconciler-1", "api-1", "api-2", *SERVED,
 )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ def test_a_right_history_is_clean() -> None:
         (replace(RIGHT, indexes={"pgvector": ()}), "lost"),
         (replace(RIGHT, said=RIGHT.said[:-1]), "lost"),
         (replace(RIGHT, said=(*RIGHT.said[:-2], RIGHT.said[-1])), "lost"),
+        (replace(RIGHT, letters={"letter"}), "lost"),
         (replace(RIGHT, said=(*RIGHT.said, RIGHT.said[-1])), "doubled"),
         (replace(RIGHT, said=(*RIGHT.said, replace(READ, id=str(uuid.uuid4())))), "doubled"),
         (replace(RIGHT, results=(replace(RIGHT.results[0], id=str(uuid.uuid4())),)), "doubled"),

@@ -56,6 +56,7 @@ def judge(history: History, expected: Mapping[str, Expected], needed: Collection
     _announced(verdict, own, {name: jobs[name] for name in expected if name in jobs})
     _told_twice(verdict, own)
     _strays(verdict, own, expected)
+    verdict.lost += [f"dead letter {name} has no row" for name in sorted({*history.letters} - {*history.letter_rows})]
     verdict.early += early_commits(history)
     return verdict
 

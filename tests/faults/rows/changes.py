@@ -1,5 +1,6 @@
 """Rows 6, 7 and 32: restarts in turn, workers that come and go, topics that grow."""
 
+import signal
 import time
 from contextlib import ExitStack
 
@@ -12,18 +13,6 @@ from tests.faults.suite import Row, Scene
 from tests.faults.world import Plan
 from tests.support import until
 
-_ROLLED = (
-    "prepare-1",
-    "ocr-1",
-    "ocr-2",
-    "chunk-1",
-    "embed-1",
-    "projector-1",
-    "index-pgvector-1",
-    "relay-1",
-    "api-1",
-    "api-2",
-)
 _ROUNDS = 2
 _WIDENED = (JOBS, OCR, OCR_INTERACTIVE, CHUNK, EMBED, VECTORS, EVENTS)
 _OWN = Plan(settings=(("HEADRACE_BATCH", "32"),))
@@ -31,9 +20,7 @@ _OWN = Plan(settings=(("HEADRACE_BATCH", "32"),))
 
 
 def _rolling(scene: Scene) -> None:
-    import signal
-
-    slots = [slot for slot in _ROLLED if slot in scene.world.stack.pids()]
+    slots = sorted(scene.world.stack.pids())
     for _ in range(_ROUNDS):
         for slot in slots:
             scene.killer.now(slot, signal.SIGTERM)

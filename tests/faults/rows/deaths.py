@@ -3,10 +3,15 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from confluent_kafka import Producer
+
 from deploy.local.samples import letters
+from producers.clients import librdkafka
+from schemas.topics import CHUNK
 from tests.faults.extra import Extra
 from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
@@ -15,29 +20,44 @@ from tests.flow.stops import stopped
 from tests.support import until
 
 _WORKERS = ("prepare-1", "ocr-1", "ocr-2", "chunk-1", "embed-1")
-_SINKS = ("projector-1", "index-pgvector-1", "index-weaviate-1")
+_SINKS = ("projector-1", "index-pgvector-1", "index-weaviate-1", "dispatcher-1", "relay-1")
+_READERS = tuple(slot for slot in _SINKS if slot != "relay-1")
 SESSION = 10.0
 _SLOW = Plan(settings=(("HEADRACE_ENGINES", "sleep:15"),))
 
 
-def _sinks(scene: Scene) -> list[str]:
-    return [slot for slot in _SINKS if slot in scene.world.stack.pids()]
+def _there(scene: Scene, slots: tuple[str, ...]) -> list[str]:
+    return [slot for slot in slots if slot in scene.world.stack.pids()]
 
 
 def _mid_record(scene: Scene) -> None:
-    victims = ["ocr-1", "embed-1", *scene.chance.sample(_WORKERS, 2)]
-    for slot in victims:
+    for slot in ("ocr-1", "embed-1", "dispatcher-1", *scene.chance.sample([*_WORKERS, *_there(scene, _SINKS)], 3)):
         scene.killer.at(slot, "handler")
+    scene.killer.at("dead-letters-1", "handler", provoke=partial(_spoilt, scene))
 
 
 def _after_the_write(scene: Scene) -> None:
-    for slot in (*_sinks(scene), scene.chance.choice(_sinks(scene))):
+    for slot in _there(scene, _SINKS):
         scene.killer.at(slot, "sink")
+    scene.killer.at("dispatcher-1", "decided")
+    scene.killer.at("dead-letters-1", "sink", provoke=partial(_spoilt, scene))
 
 
 def _before_the_commit(scene: Scene) -> None:
-    for slot in (*scene.chance.sample(_WORKERS, 2), *scene.chance.sample(_sinks(scene), 1), "projector-1"):
+    chosen = (*scene.chance.sample(_WORKERS, 2), "projector-1", *scene.chance.sample(_there(scene, _READERS), 1))
+    for slot in (*chosen, "dispatcher-1", "relay-1"):
         scene.killer.at(slot, "commit")
+    scene.killer.at("dispatcher-1", "released")
+    scene.killer.at("dead-letters-1", "commit", provoke=partial(_spoilt, scene))
+    for slot in ("reconciler-1", "eraser-1"):  # whose work is on no topic
+        scene.killer.now(slot)
+
+
+def _spoilt(scene: Scene) -> None:
+    """A record that nobody can read: a dead letter comes of it."""
+    producer = Producer(librdkafka(scene.world.broker))
+    producer.produce(CHUNK.name, b"{", b"spoilt")
+    producer.flush(20)
 
 
 def _told_to_end(scene: Scene) -> None:
@@ -58,12 +78,15 @@ def _told_to_end(scene: Scene) -> None:
 
 
 def _zombie(scene: Scene) -> None:
-    """A worker and a sink are silent for longer than their session, and wake up with work in hand."""
-    for slot in ("ocr-1", "projector-1"):
-        since = len(scene.world.stack.events())
-        with stopped(scene.world.stack.pids()[slot]):
-            time.sleep(SESSION + 5)
-        until(partial(_back, scene, slot, since), 40, f"{slot} works again")
+    """Two at a time are silent for longer than their session, and wake up with work in hand."""
+    for slots in (("ocr-1", "dispatcher-1"), ("projector-1", "relay-1")):
+        since, pids = len(scene.world.stack.events()), scene.world.stack.pids()
+        with ExitStack() as held:
+            for slot in slots:
+                held.enter_context(stopped(pids[slot]))
+            scene.last(SESSION + 5)
+        for slot in slots:
+            until(partial(_back, scene, slot, since), 40, f"{slot} works again")
 
 
 def _blocked(scene: Scene) -> None:
@@ -95,10 +118,10 @@ def _busy(run: Path, slot: str) -> bool:
 
 
 ROWS = (
-    Row(1, "worker killed in the middle of a record", _mid_record, {"handler": 4}),
-    Row(2, "sink killed between its write and its answer", _after_the_write, {"sink": 3}),
-    Row(3, "killed between answer and commit", _before_the_commit, {"commit": 4}),
+    Row(1, "worker killed in the middle of a record", _mid_record, {"handler": 7}),
+    Row(2, "sink killed between its write and its answer", _after_the_write, {"sink": 5, "decided": 1}),
+    Row(3, "killed between answer and commit", _before_the_commit, {"commit": 7, "released": 1}),
     Row(4, "SIGTERM with 15 s of work left", _told_to_end, plan=_SLOW, fed=False),
-    Row(8, "worker and sink silent for longer than a session", _zombie),
+    Row(8, "worker, dispatcher, projector, relay silent for longer than a session", _zombie),
     Row(9, "the event loop of a worker stands still", _blocked),
 )
