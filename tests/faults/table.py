@@ -22,6 +22,7 @@ _HEAD = (
     "doubled",
     "repeats",
     "back",
+    "took",
 )
 _WINDOWS = (("handler",), ("sink", "decided"), ("commit", "released"), ("any", "committed"))
 """Which windows count in which of the four columns: the dispatcher decides, then publishes, then forgets."""
@@ -59,13 +60,13 @@ def page(outcomes: Sequence[Outcome], left_out: Mapping[Row, str], about: Mappin
         "reads the topics, the tables and the indexes, and judges each page by its id (`tests/faults/verdict.py`).",
         "",
         "- **handler, sink, commit**: kills before the work, between a sink's write and its answer, between answer and",
-        "  commit (of the dispatcher also between decision and publication, publication and forgetting), each logged with",
-        "  its record in flight; **any**: at any other moment.",
+        "  commit (of the dispatcher also between decision and publication, publication and forgetting), each logged",
+        "  with its record in flight; **any**: at any other moment.",
         "- **lost**: jobs without an end, pages without an outcome, passages that an index lacks, ends not announced,",
         "  dead letters without a row.",
         "- **doubled**: results, passages or announcements twice, or of no event.",
         "- **repeats**: records of the same id once more on a topic: work done again, without effect.",
-        "- **back**: seconds until the slowest process that was killed worked again.",
+        "- **back**: seconds until the slowest process that was killed worked again; **took**: all of the row, its judgement too.",
         "",
         f"| {' | '.join(_HEAD)} |",
         f"|{'|'.join(' --- ' for _ in _HEAD)}|",
@@ -99,6 +100,7 @@ def _rows(outcomes: Iterable[Outcome]) -> Iterable[tuple[str, ...]]:
             str(sum(len(verdict.doubled) + len(verdict.strayed) for verdict in verdicts)),
             ", ".join(f"{topic.removeprefix('headrace.')} {count}" for topic, count in repeats.items()) or "0",
             "" if back is None else f"{back:.1f} s",
+            f"{sum(one.seconds for one in runs):.0f} s",
         )  # fmt: skip
 
 

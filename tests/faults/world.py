@@ -54,6 +54,8 @@ class Plan:
 
 
 PLAIN = Plan()
+_PYTHON = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONFAULTHANDLER": "1"}
+"""What is compiled stays compiled, as where it is installed; and a process that crashes says where."""
 
 
 class World:
@@ -151,7 +153,7 @@ class World:
         poisoned = None
         if not tools.missing("toxiproxy-server"):
             poisoned = self._held.enter_context(Toxiproxy(self.folder))
-        settings = {"HEADRACE_ENGINES": "sleep:0.02", "HEADRACE_INDEXES": ",".join(self.plan.indexes)}
+        settings = {"HEADRACE_ENGINES": "sleep:0.02", "HEADRACE_INDEXES": ",".join(self.plan.indexes), **_PYTHON}
         settings |= self._kafka(poisoned) if self.plan.brokers == 1 else self._brokers()
         settings |= self._database(poisoned)
         if "weaviate" in self.plan.indexes:
