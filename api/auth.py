@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.parts import PartsOf
@@ -16,7 +16,9 @@ from schemas.errors import Unauthorized
 _scheme = HTTPBearer(auto_error=False, description="An API key of this server.")
 
 
-def _tenant(parts: PartsOf, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]) -> str:
+def _tenant(
+    request: Request, parts: PartsOf, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]
+) -> str:
     if given is None:
         raise Unauthorized
     digest = hashlib.sha256(given.credentials.strip().encode()).hexdigest().encode()
@@ -24,7 +26,14 @@ def _tenant(parts: PartsOf, given: Annotated[HTTPAuthorizationCredentials | None
     found = [tenant for key, tenant in parts.settings.api_keys.items() if hmac.compare_digest(key.encode(), digest)]
     if not found:
         raise Unauthorized
+    request.state.caller = f"key {digest[:8].decode()}, {request.state.request_id}"
     return found[0]
 
 
+def _caller(request: Request, tenant: Annotated[str, Depends(_tenant)]) -> str:
+    return str(request.state.caller)
+
+
 Tenant = Annotated[str, Depends(_tenant)]
+Caller = Annotated[str, Depends(_caller)]
+"""Whose hand it was, for an audit: the first digits of the key's sha256, and the request's id."""

@@ -3,9 +3,9 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
-from api.auth import Tenant
+from api.auth import Caller, Tenant
 from api.errors import InvalidRequest, declare
 from api.letter_orders import discarded, redriven
 from api.letter_views import shown
@@ -51,30 +51,30 @@ async def letter_view(letter: uuid.UUID, tenant: Tenant, parts: PartsOf) -> Lett
 
 
 @router.post("/redrive", status_code=202, responses=_ORDER)
-async def redrive(chosen: ChosenToRedrive, request: Request, tenant: Tenant, parts: PartsOf) -> LettersTaken:
+async def redrive(chosen: ChosenToRedrive, caller: Caller, tenant: Tenant, parts: PartsOf) -> LettersTaken:
     """Try open dead letters again, each page as a run above all that its job has had; perhaps with other settings.
 
     Named letters that are closed already are passed over. What was done about each stands in its `audit`.
     """
-    return await redriven(chosen, chosen.edits, tenant, parts, by=request.state.request_id)
+    return await redriven(chosen, chosen.edits, tenant, parts, by=caller)
 
 
 @router.post("/discard", status_code=202, responses=_ORDER)
-async def discard(chosen: Chosen, request: Request, tenant: Tenant, parts: PartsOf) -> LettersTaken:
+async def discard(chosen: Chosen, caller: Caller, tenant: Tenant, parts: PartsOf) -> LettersTaken:
     """Close open dead letters without trying them again."""
-    return await discarded(chosen, tenant, parts, by=request.state.request_id)
+    return await discarded(chosen, tenant, parts, by=caller)
 
 
 @router.post("/{letter}/redrive", status_code=202, responses=_ORDER)
 async def redrive_one(
-    letter: uuid.UUID, request: Request, tenant: Tenant, parts: PartsOf, edits: Edits | None = None
+    letter: uuid.UUID, caller: Caller, tenant: Tenant, parts: PartsOf, edits: Edits | None = None
 ) -> LettersTaken:
     """Try one open dead letter again, perhaps with other settings or another payload."""
     chosen = Chosen(letters=(letter,))
-    return await redriven(chosen, edits or Edits(), tenant, parts, by=request.state.request_id, alone=True)
+    return await redriven(chosen, edits or Edits(), tenant, parts, by=caller, alone=True)
 
 
 @router.post("/{letter}/discard", status_code=202, responses=_ORDER)
-async def discard_one(letter: uuid.UUID, request: Request, tenant: Tenant, parts: PartsOf) -> LettersTaken:
+async def discard_one(letter: uuid.UUID, caller: Caller, tenant: Tenant, parts: PartsOf) -> LettersTaken:
     """Close one open dead letter without trying it again."""
-    return await discarded(Chosen(letters=(letter,)), tenant, parts, by=request.state.request_id, alone=True)
+    return await discarded(Chosen(letters=(letter,)), tenant, parts, by=caller, alone=True)

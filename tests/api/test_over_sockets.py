@@ -84,6 +84,15 @@ def test_a_flood_of_refused_submissions_costs_no_memory(server: tuple[str, int])
     assert process.memory_info().rss - before < 4 * MIB
 
 
+def test_a_large_upload_is_refused_before_a_byte_of_it_was_sent(server: tuple[str, int]) -> None:
+    url, _ = server
+    with connected(url) as caller:
+        caller.sendall(request_head(60 * MIB, key="other-key"))
+        answer = caller.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nretry-after: " in answer.lower()
+
+
 @pytest.mark.parametrize(
     ("head", "size", "status"),
     [(b"MZ\x90\x00", 30 * MIB, b"HTTP/1.1 415 "), (b"%PDF-1.7", 80 * MIB, b"HTTP/1.1 413 ")],
@@ -114,12 +123,12 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection((address.host, address.port or 0), timeout=20)
 
 
-def request_head(length: int) -> bytes:
+def request_head(length: int, key: str = "demo-key") -> bytes:
     lines = (
         "POST /v1/jobs HTTP/1.1",
         "Host: x",
         "Connection: close",  # without it, the server takes in the rest by itself
-        "Authorization: Bearer demo-key",
+        f"Authorization: Bearer {key}",
         f"Content-Length: {length}",
         "Content-Type: multipart/form-data; boundary=b",
         "",

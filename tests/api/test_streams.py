@@ -1,12 +1,14 @@
 """A job's event stream: what it says, how it is resumed, how it ends, and what it costs while nothing happens."""
 
 import asyncio
+import statistics
 from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
 
 from api import streams
+from schemas.control import LaneLoad, LoadReport
 from schemas.jobs import JobEvent
 from tests.api.followed import LONG, asking, event, follow, job_of, serving, story, within
 from tests.fakes import World
@@ -85,6 +87,32 @@ async def test_an_event_is_told_when_the_bell_rings_and_not_by_the_clock(world: 
         begun = loop.time()
         assert (await following).seqs == [1, 2, 3, 4, 5, 6]
         assert loop.time() - begun < 1
+
+
+async def test_an_event_is_told_at_once_while_submissions_are_refused_in_a_row(world: World) -> None:
+    job = job_of(world)
+    world.load.newest = LoadReport(at=datetime.now(UTC), bulk=LaneLoad(waiting={"demo": 10**6}), pages_per_second=1)
+    loop = asyncio.get_running_loop()
+    late: list[float] = []
+    async with serving(world.parts()) as (client, _):
+
+        async def flood() -> None:
+            while len(late) < len(LONG):
+                assert (await client.post("/v1/jobs", files={"file": ("a.pdf", bytes(100_000))})).status_code == 429
+
+        callers = [asyncio.create_task(flood()) for _ in range(8)]
+        async with client.stream("GET", f"/v1/jobs/{job}/events") as response:
+            lines = response.aiter_lines()
+            for number, kind in enumerate(LONG, 1):
+                await within(5, lambda: world.bell.bells, "the stream waits")
+                world.jobs.stories["demo", job].append(event(number, kind))
+                world.bell.ring()
+                begun = loop.time()
+                while not (await anext(lines)).startswith("data"):
+                    pass
+                late.append(loop.time() - begun)
+        await asyncio.gather(*callers)
+    assert statistics.median(late) < 1
 
 
 async def test_an_event_written_while_the_stream_reads_is_told_at_once(
