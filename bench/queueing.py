@@ -46,6 +46,7 @@ CUSTOMERS = {"letters": Customer(1, 60, (1, 4)), "books": Customer(1, 12, (10, 5
 class Told:
     """What a job was told at a time (seconds since 1970) of its start, where it had not begun, and of its end."""
 
+    tenant: str
     job: str
     at: float
     starts: float | None
@@ -61,12 +62,15 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         quiet = span.end(sum(after[pid] - before.get(pid, 0.0) for pid in after))
     errors = judged(told, came)
     found = {name: summary(values) for name, values in errors.items()}
+    began = min(one.at for one in told)
+    asked = [{"at": one.at - began, "tenant": one.tenant, "starts": one.starts, "ends": one.ends,
+        "started": came[one.job][0] - one.at, "ended": came[one.job][1] - one.at} for one in told]  # fmt: skip
     for name, figures in found.items():
         say(f"{name}: median relative error {figures['median']:.2f} of {figures['asked']} asked")
     held = all(figures["median"] <= LIMIT for figures in found.values())
     verdict = ("held" if held else "missed") if quiet["conclusive"] else "inconclusive"
     customers = {name: asdict(customer) for name, customer in CUSTOMERS.items()}
-    return {"errors": found, "limit": LIMIT, "customers": customers, "span": quiet, "verdict": verdict}
+    return {"errors": found, "limit": LIMIT, "customers": customers, "span": quiet, "asked": asked, "verdict": verdict}
 
 
 def page(result: dict[str, Any]) -> list[str]:
@@ -136,7 +140,7 @@ def followed(stack: Session, jobs: Mapping[str, Sequence[str]]) -> tuple[list[To
                         own.remove(job)
                     elif (place := view["queue"]) is not None:
                         starts = None if view["started_at"] else place["starts_in_seconds"]
-                        told.append(Told(job, time.time(), starts, place["ends_in_seconds"]))
+                        told.append(Told(name, job, time.time(), starts, place["ends_in_seconds"]))
             time.sleep(ROUND_SECONDS)
         came = {job: _times(clients[name], job) for name, own in jobs.items() for job in own}
     return told, came

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cli.errors import CliError, Exit
 
@@ -28,6 +29,25 @@ def settings() -> "Settings":
         raise CliError(told, Exit.USAGE, "docs/operations.md says what each variable is for") from None
     except ValueError as error:  # of a variable that is not the JSON that it should be: its value may be a secret
         raise CliError(str(error), Exit.USAGE, "the variable holds a JSON object") from None
+
+
+def postgres(data_dir: Path) -> str:
+    """The database that HEADRACE_POSTGRES names, or else the embedded stack's in `data_dir` as the sinks' role.
+
+    Raises `CliError`.
+    """
+    from deploy.local import secret_store
+    from deploy.local.layout import Layout, read
+
+    if os.environ.get("HEADRACE_POSTGRES"):
+        return settings().postgres.get_secret_value()
+    place = Layout(data_dir.absolute())
+    port = (read(place.ports) or {}).get("postgres")
+    if port is None or not place.secrets.exists():
+        hint = "start one with `headrace up`, or set HEADRACE_POSTGRES to the URL of role headrace_sink"
+        raise CliError(f"no database is known: there is no {place.ports}", Exit.UNREACHABLE, hint)
+    password = quote(secret_store.load(place).passwords["headrace_sink"], safe="")
+    return f"postgresql://headrace_sink:{password}@127.0.0.1:{port}/postgres"
 
 
 def broker(data_dir: Path) -> "Broker":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import strays
 from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
 from cli.output import AsJson, AsLines, show, show_json
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     letters.command(name="show")(shown)
     for verb in (causes, edit, redrive, discard):
         letters.command()(verb)
+    strays.register(letters)
 
 
 @connected

@@ -7,9 +7,9 @@ from cli.output import plain, show
 from schemas.dead_letters import Cause, LetterSummary, LetterView
 
 
-def show_letter(letter: LetterView) -> None:
-    """All that is known of a letter, for a person."""
-    facts = {
+def facts(letter: LetterSummary) -> dict[str, object]:
+    """What is known of a letter without its bytes, by name."""
+    return {
         "letter": letter.id,
         "state": letter.state,
         "job": letter.job,
@@ -22,7 +22,11 @@ def show_letter(letter: LetterView) -> None:
         "error": f"{letter.code}: {letter.detail}",
         "cause": letter.cause,
     }
-    for name, value in facts.items():
+
+
+def show_letter(letter: LetterView) -> None:
+    """All that is known of a letter, for a person."""
+    for name, value in facts(letter).items():
         show(f"{name:9} {plain(str(value)) or '-'}")
     for event in letter.story:
         show(f"story     {text(event.at)} {event.event} run {event.run}")
