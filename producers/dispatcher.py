@@ -146,7 +146,10 @@ class _Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a dispatcher works with. `holding` is called with 1 while something that it needs is down."""
+    """What a dispatcher works with. `holding` is called with 1 while something that it needs is down.
+
+    `now` gives seconds that never jump.
+    """
 
     backlog: Backlog
     publisher: Publisher
@@ -154,6 +157,7 @@ class Parts:
     weights: Mapping[str, float]
     allowance: int
     holding: Callable[[float], object]
+    now: Callable[[], float] = time.monotonic
 
 
 class Dispatcher:
@@ -163,9 +167,9 @@ class Dispatcher:
         self._parts = parts
         self._backlog = parts.backlog
         self._lanes = Lanes(parts.weights, parts.allowance)
-        self._window = Window(time.monotonic())
+        self._window = Window(parts.now())
         self._ledger = _Ledger()
-        self._load = Load(parts.weights)
+        self._load = Load(parts.weights, parts.now)
         self._news = asyncio.Event()
         self._hungry = True
         self._failures = 0
@@ -200,7 +204,7 @@ class Dispatcher:
     async def turn(self) -> bool:
         """Release what there is room for; whether more waits that had room."""
         await self._publish([*await self._backlog.unconfirmed(), *await self._backlog.stopped()])
-        now = time.monotonic()
+        now = self._parts.now()
         working = await self._backlog.working()
         self._ledger.take(working, now)
         self._load.lengths.count({(job.job, job.run): (job.tenant, job.total) for job in working if job.total})
@@ -234,9 +238,9 @@ class Dispatcher:
 
     async def _report(self, held: Held) -> None:
         if self._load.due(moving=self._hungry or bool(held)):
-            began = time.monotonic()
+            began = self._parts.now()
             counts = await self._backlog.counts()
-            cost = time.monotonic() - began
+            cost = self._parts.now() - began
             record = self._load.report(counts, sum(held.values()), self._window, cost)
             await self._parts.publisher.publish([record])
 

@@ -1,7 +1,7 @@
 """What the dispatcher tells of its load: metrics for its own port, and `LoadReport` for doors and callers."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,9 +36,13 @@ class Counts:
 
 
 class Load:
-    """When to report, and what. `lengths` wants to be told of documents that were counted."""
+    """When to report, and what. `lengths` wants to be told of documents that were counted.
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
+    `now` gives seconds that never jump.
+    """
+
+    def __init__(self, weights: Mapping[str, float], now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._weights = {tenant: weight for tenant, weight in weights.items() if weight != 1}
         self._due = 0.0
         self._moved = True
@@ -48,14 +52,14 @@ class Load:
 
     def due(self, *, moving: bool) -> bool:
         """Whether it is time: while something moves, and once after."""
-        if time.monotonic() < self._due or not (moving or self._moved):
+        if self._now() < self._due or not (moving or self._moved):
             return False
         self._moved = moving
         return True
 
     def report(self, counts: Counts, in_work: int, window: Window, cost: float) -> Outgoing:
         """The record to publish; `cost` is how many seconds counting took."""
-        self._due = time.monotonic() + max(SECONDS, COST * cost)
+        self._due = self._now() + max(SECONDS, COST * cost)
         self._show(counts)
         unknown = {tenant for lane in counts.uncounted.values() for tenant in lane}
         report = LoadReport(

@@ -5,8 +5,7 @@ reads afterwards what was committed meanwhile. Each statement sees what was comm
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,6 +70,7 @@ class Connection:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._loop = database.loop
         self.written: dict[tuple[str, Key], dict[str, Any] | None] = {}
         self.held: list[tuple[str, Key]] = []
         self.waits_for: Connection | None = None
@@ -88,6 +88,9 @@ class Connection:
         return await self.database.statements[statement.text](self, given)
 
     async def scalars(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+        return await self.execute(statement, parameters)
+
+    async def scalar(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
         return await self.execute(statement, parameters)
 
     async def exec_driver_sql(self, _: str) -> None:
@@ -151,14 +154,13 @@ class Connection:
 
     async def _way(self) -> None:
         """To the server: an outage is noticed here, and others come between two statements."""
-        loop = self.database.loop
-        drawn = loop.random.random()
+        drawn = self._loop.random.random()
         if drawn < 0.15:
             await asyncio.sleep(drawn * 0.03 if drawn < 0.13 else self.database.slow)
         self._check()
 
     def _check(self) -> None:
-        if self.database.down or self.lost:
+        if self.lost or self._loop.now < self.database.down_until:
             self.roll_back()
             raise ConnectionResetError("PostgreSQL does not answer")
 
@@ -179,26 +181,45 @@ class Engine:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Connection]:
-        connection = Connection(self._database)
-        process = CURRENT.get()
-        if process is not None:
-            process.at_death.append(connection.roll_back)
-        try:
-            await connection._way()
-            yield connection
-            await connection._way()
-            connection.commit()
-            if self._database.loop.random.random() < 0.02:
-                raise ConnectionResetError("committed, and the answer was lost")
-        finally:
-            connection.roll_back()
-            if process is not None:
-                process.at_death.remove(connection.roll_back)
+    def begin(self) -> "Transaction":
+        return Transaction(self._database)
 
     async def dispose(self) -> None:
         return
+
+
+class Transaction:
+    """A connection that is committed at the end of its block, and rolled back where that raises or its process dies."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._process = CURRENT.get()
+
+    async def __aenter__(self) -> Connection:
+        connection = self._connection = Connection(self._database)
+        if self._process is not None:
+            self._process.at_death.append(connection.roll_back)
+        try:
+            await connection._way()
+        except BaseException:
+            self._close()
+            raise
+        return connection
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await self._connection._way()
+                self._connection.commit()
+                if self._database.loop.random.random() < 0.02:
+                    raise ConnectionResetError("committed, and the answer was lost")
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._connection.roll_back()
+        if self._process is not None:
+            self._process.at_death.remove(self._connection.roll_back)
 
 
 class Found(list[Any]):
@@ -208,6 +229,12 @@ class Found(list[Any]):
 
     def all(self) -> "Found":
         return self
+
+    def mappings(self) -> "Found":
+        return self
+
+    def first(self) -> Any:
+        return self[0] if self else None
 
 
 def rowed(**columns: Any) -> SimpleNamespace:

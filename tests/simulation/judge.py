@@ -1,5 +1,6 @@
 """What must be true of every history, whatever went wrong in it."""
 
+import itertools
 import uuid
 from collections import Counter, defaultdict
 from typing import Any
@@ -8,12 +9,14 @@ from aiokafka import TopicPartition
 
 from processors.attempts import LIMIT
 from schemas import topics
-from schemas.documents import ChunksIndexed, PartSkipped
+from schemas.documents import ChunksIndexed, PartSkipped, SliceReleased
 from schemas.envelope import NAMESPACE
 from schemas.jobs import ENDS, TERMINAL, JobState
+from schemas.records import Partition, Record
+from sinks.letter_rows import letter_row
 from tests.simulation.database import Connection
 from tests.simulation.log import Message
-from tests.simulation.world import World, name_of
+from tests.simulation.world import World, name_of, number_of
 
 SKIPPED, INDEXED = PartSkipped.kind(), ChunksIndexed.kind()
 
@@ -26,6 +29,7 @@ class Judge:
         self._world = world
         self._on_log: set[tuple[str, str]] = set()
         self._letters: set[str] = set()
+        self._delayed: dict[str, int] = {}
         self._passed: dict[tuple[str, TopicPartition], int] = {}
         world.log.on_append.append(self._append)
         world.log.on_commit.append(self._commit)
@@ -39,6 +43,8 @@ class Judge:
         headers = dict(message.headers)
         if message.topic == topics.DEAD_LETTERS.name:
             self._letters.add(f"{headers['headrace_step'].decode()} {headers['headrace_position'].decode()}")
+        if message.topic == topics.DELAYED.name:
+            self._delayed[headers["ce_id"].decode()] = int(headers["ce_attempt"])
         if name := headers.get("ce_id"):
             self._on_log.add((message.topic, name.decode()))
         self._world.note(
@@ -62,16 +68,28 @@ class Judge:
         headers = {key: value.decode() for key, value in message.headers}
         if f"{name} {message.topic}[{message.partition}]@{message.offset}" in self._letters:
             return True
+        if name == "dead-letters":
+            return (letter_row(record_of(message))["id"],) in self._world.database.table("dead_letters")
         if "ce_id" not in headers:
             return False
         if name == "projector":
             return (name, headers["ce_id"]) in self._world.database.table("inbox")
+        if name == "dispatcher" and self._kept(message, headers["ce_id"]):
+            return True
+        if self._delayed.get(headers["ce_id"], 0) > int(headers["ce_attempt"]):
+            return True
         if self._said(_following(headers, SKIPPED, name)):
             return True
         if name.startswith("index-"):
             return self._said(_following(headers, INDEXED, name))
         made = self._world.made.get((group, headers["ce_id"]))
         return made is not None and all(any((topic, one) in self._on_log for topic in _FORTH) for one in made)
+
+    def _kept(self, message: Message, name: str) -> bool:
+        if message.topic == topics.DELAYED.name:
+            record = record_of(message)
+            name = str(uuid.uuid5(NAMESPACE, f"{record}@{record.at}"))
+        return ("dispatcher", name) in self._world.database.table("inbox")
 
     def _said(self, name: str) -> bool:
         return (topics.EVENTS.name, name) in self._on_log
@@ -101,6 +119,7 @@ class Judge:
         self._attempts()
         self._index()
         self._results()
+        self._slices()
         self._letters_are_the_failures()
 
     def _job(self, number: int) -> None:
@@ -111,23 +130,29 @@ class Judge:
         plan, state = self._world.plan.jobs[number], JobState(row["state"])
         states = {page: self._page_state(job, page) for page in range(1, len(plan.pages) + 1)}
         expected = {page: self._meant(number, page) for page in states}
+        verdicts = {_verdict(list(one)) for one in itertools.product(*expected.values())}
         if plan.cancel is None:
-            wrong = {page: states[page] for page in states if states[page] != expected[page]}
+            wrong = {page: states[page] for page in states if states[page] not in expected[page]}
             if wrong:
                 self.blame("I2", f"pages of {job} came to {wrong}, not {expected}")
-            if state is not _verdict(list(expected.values())):
+            if state not in verdicts:
                 self.blame("I1", f"{job} is {state}, its pages {expected}")
-        elif state not in (JobState.CANCELLED, _verdict(list(expected.values()))):
+        elif state not in (JobState.CANCELLED, *verdicts):
             self.blame("I1", f"the cancelled {job} is {state}")
         if row["pages_total"] not in (len(plan.pages), None if state is JobState.CANCELLED else -1):
             self.blame("I2", f"{job} has {row['pages_total']} pages")
         self._story(job, row)
         return None
 
-    def _meant(self, number: int, page: int) -> str:
+    def _meant(self, number: int, page: int) -> tuple[str, ...]:
+        """What a page may come to: one thing, except where copies of its record were read before and after a mend."""
         fate = self._world.plan.jobs[number].pages[page - 1]
-        failed = fate in ("refused", "poison") and (number, page) not in self._world.redriven
-        return "failed" if failed else "indexed"
+        if (number, page) in self._world.redriven:
+            return ("indexed",)
+        if fate == "broken":
+            kinds, _ = self._kinds(name_of(number), page)
+            return tuple(end for end, kind in _ENDS_OF_BROKEN if kind in kinds) or ("indexed",)
+        return ("failed",) if fate in ("refused", "poison") else ("indexed",)
 
     def _page_state(self, job: str, page: int) -> str:
         kinds, run = self._kinds(job, page)
@@ -196,6 +221,24 @@ class Judge:
             if row is not None and row["state"] in TERMINAL and ends[name_of(number), row["run"]] != 1:
                 self.blame("I1", f"the end of {name_of(number)} was told {ends[name_of(number), row['run']]} times")
 
+    def _slices(self) -> None:
+        """I2: what the dispatcher released of a job is each of its pages once, however often that was published."""
+        pages: dict[int, dict[tuple[int, int], str]] = defaultdict(dict)
+        for topic in (topics.PREPARE.name, topics.PREPARE_INTERACTIVE.name):
+            for message in self._world.log.messages(topic):
+                payload = SliceReleased.model_validate_json(message.value or b"")
+                name = dict(message.headers)["ce_id"].decode()
+                job = number_of(dict(message.headers)["ce_job"].decode())
+                if pages[job].setdefault((payload.first, payload.last), name) != name:
+                    self.blame("I2", f"pages {payload.first}-{payload.last} of {name_of(job)} have two names")
+        for number, plan in enumerate(self._world.plan.jobs):
+            slices = sorted(pages[number])
+            for (_, last), (first, _) in itertools.pairwise(slices):
+                if first != last + 1:
+                    self.blame("I2", f"{name_of(number)} was released as {slices}")
+            if plan.cancel is None and (not slices or slices[0][0] != 1 or slices[-1][1] < len(plan.pages)):
+                self.blame("I1", f"of the {len(plan.pages)} pages of {name_of(number)} only {slices} were released")
+
     def _letters_are_the_failures(self) -> None:
         """I5: what was taken in came out as a result, as a dead letter, or as skipped."""
         letters = set()
@@ -211,6 +254,12 @@ class Judge:
             self.blame("I5", f"failed without a dead letter: {sorted(lost)}")
 
 
+def record_of(message: Message) -> Record:
+    """A message as its reader has it."""
+    place = Partition(message.topic, message.partition)
+    return Record(place, message.offset, 0, message.key, message.value, message.headers, message.timestamp / 1000)
+
+
 def _verdict(pages: list[str]) -> JobState:
     """What a job of these pages must come to, said without any counting."""
     kinds = set(pages)
@@ -219,6 +268,7 @@ def _verdict(pages: list[str]) -> JobState:
     return JobState.FAILED if kinds == {"failed"} else JobState.PARTIAL
 
 
+_ENDS_OF_BROKEN = (("failed", "failed"), ("indexed", "indexed:pgvector"))
 _FORTH = (topics.OCR.name, topics.OCR_INTERACTIVE.name, topics.VECTORS.name, topics.EVENTS.name)
 
 

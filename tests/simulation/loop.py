@@ -14,6 +14,8 @@ from concurrent.futures import Executor
 from typing import Any
 
 STEP_LIMIT = 60_000
+AT_ONCE = 8
+"""Steps between two looks at whether all is done."""
 
 
 class Died(BaseException):
@@ -174,7 +176,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)
         try:
             while not until():
-                if self.steps >= STEP_LIMIT or self.now > limit or not self._once():
+                if self.steps >= STEP_LIMIT or self.now > limit or not self._some():
                     return False
             return True
         finally:
@@ -196,37 +198,37 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers.clear()
         self._made.clear()
 
-    def _once(self) -> bool:
-        """Run one handle; False where nothing is left to run."""
-        ready = self._ready
-        timers = self._timers
-        while timers and (timers[0][0] <= self.now or not ready):
-            self.now = max(self.now, timers[0][0])
-            handle = heapq.heappop(timers)[2]
-            if not handle.cancelled_:
-                ready.append(handle)
-        if not ready:
+    def _some(self) -> bool:
+        """Run some handles; False where nothing is left to run."""
+        ready, timers, draw = self._ready, self._timers, self.random.random
+        for _ in range(AT_ONCE):
+            while timers and (timers[0][0] <= self.now or not ready):
+                self.now = max(self.now, timers[0][0])
+                handle = heapq.heappop(timers)[2]
+                if not handle.cancelled_:
+                    ready.append(handle)
+            if not ready:
+                return False
+            place = int(draw() * len(ready))
+            handle = ready[place]
+            ready[place] = ready[-1]
+            ready.pop()
+            if not handle.cancelled_ and ((process := handle.process) is None or self._runs(process, handle)):
+                self.steps += 1
+                handle.context.run(handle.callback, *handle.arguments)
+        return True
+
+    def _runs(self, process: Process, handle: _Handle) -> bool:
+        if not process.alive:
             return False
-        place = int(self.random.random() * len(ready))
-        handle = ready[place]
-        ready[place] = ready[-1]
-        ready.pop()
-        if handle.cancelled_:
-            return True
-        process = handle.process
-        if process is not None:
-            if not process.alive:
-                return True
-            if process.paused:
-                process.stash.append(handle)
-                return True
-            if process.fuse is not None:
-                process.fuse -= 1
-                if process.fuse < 0:
-                    self.kill(process)
-                    return True
-        self.steps += 1
-        handle.context.run(handle.callback, *handle.arguments)
+        if process.paused:
+            process.stash.append(handle)
+            return False
+        if process.fuse is not None:
+            process.fuse -= 1
+            if process.fuse < 0:
+                self.kill(process)
+                return False
         return True
 
 

@@ -10,29 +10,9 @@ from schemas.ports import OutboxRow, Place
 from schemas.records import Outgoing
 from schemas.results import RelayPosition
 from tests.simulation.database import Connection, Database
+from tests.simulation.leads import Lead
 from tests.simulation.log import Log, way
 from tests.simulation.loop import OUTSIDE, Process
-
-LEASE_SECONDS = 2.0
-
-
-class Lead:
-    """The advisory lock: who has it, and since when its process has said nothing."""
-
-    def __init__(self) -> None:
-        self.holder: SimulatedOutbox | None = None
-        self.silent_since: float | None = None
-
-    def watch(self, now: float) -> None:
-        """The server ends a session that has been idle for the lease."""
-        if self.holder is None:
-            return
-        if self.holder.process.alive and not self.holder.process.paused:
-            self.silent_since = None
-        elif self.silent_since is None:
-            self.silent_since = now
-        elif now - self.silent_since > LEASE_SECONDS or not self.holder.process.alive:
-            self.holder.cut()
 
 
 class SimulatedOutbox:

@@ -5,15 +5,21 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Fate = Literal["ok", "slow", "twice", "refused", "poison"]
-FATES: tuple[Fate, ...] = ("ok", "slow", "twice", "refused", "poison")
+from schemas.envelope import Lane
+
+Fate = Literal["ok", "slow", "twice", "later", "refused", "broken", "poison"]
+FATES: tuple[Fate, ...] = ("ok", "slow", "twice", "later", "refused", "broken", "poison")
+_OFTEN = (12, 2, 1, 0.05, 2, 0.3, 0.4)
+Again = Literal["", "redrive", "resume"]
 FaultKind = Literal[
     "kill", "crash", "pause", "log down", "answers lost", "database down", "slow commits", "repeat", "join", "leave"
 ]
 FAULTS: tuple[FaultKind, ...] = (
     "kill", "crash", "pause", "log down", "answers lost", "database down", "slow commits", "repeat", "join", "leave",
 )  # fmt: skip
-TARGETS = ("prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "projector-2", "relay-1")
+TARGETS = (
+    "dispatcher-1", "prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "projector-2", "relay-1", "letters-1",
+)  # fmt: skip
 
 JOINING, LEAVING = ("ocr-3", "projector-3"), ("ocr-2", "projector-2")
 
@@ -25,13 +31,14 @@ def targets(kind: FaultKind) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """A job: when it comes, its pages' fates, when it is cancelled, whether its failed pages are tried again."""
+    """A job: when it comes, its pages' fates, when it is cancelled, how its failed pages are tried again."""
 
     tenant: str
     at: float
     pages: tuple[Fate, ...]
     cancel: float | None = None
-    redrive: bool = False
+    again: Again = ""
+    lane: Lane = "bulk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole history; the seed draws the order of everything."""
+    """A whole history; the seed draws the order of everything.
+
+    `standby`: there are a second dispatcher and relay. `halts`: some dead letters halt the step that wrote them.
+    """
 
     seed: int
     jobs: tuple[JobPlan, ...]
     faults: tuple[Fault, ...]
+    standby: bool = True
+    halts: bool = False
 
     def line(self) -> str:
         """The plan as one line, to be run again exactly."""
@@ -62,7 +74,7 @@ class Plan:
         """The plan of a line."""
         found: dict[str, Any] = json.loads(line)
         jobs = tuple(JobPlan(**job | {"pages": tuple(job["pages"])}) for job in found["jobs"])
-        return cls(found["seed"], jobs, tuple(Fault(**fault) for fault in found["faults"]))
+        return cls(**found | {"jobs": jobs, "faults": tuple(Fault(**fault) for fault in found["faults"])})
 
 
 def drawn(seed: int) -> Plan:
@@ -70,14 +82,16 @@ def drawn(seed: int) -> Plan:
     dice = random.Random(seed * 2 + 1)
     jobs = tuple(_job(dice, number) for number in range(dice.choice((2, 2, 3))))
     faults = tuple(_fault(dice) for _ in range(dice.choice((1, 1, 2, 3))))
-    return Plan(seed, jobs, faults)
+    halts = any("broken" in job.pages for job in jobs) and dice.random() < 0.7
+    return Plan(seed, jobs, faults, dice.random() < 0.4, halts)
 
 
 def _job(dice: random.Random, number: int) -> JobPlan:
-    pages = tuple(dice.choices(FATES, (12, 2, 1, 2, 0.4), k=dice.choice((1, 1, 2, 3))))
+    pages = tuple(dice.choices(FATES, _OFTEN, k=dice.choice((1, 1, 2, 3))))
     cancel = round(dice.uniform(0, 1.5), 3) if dice.random() < 0.12 else None
     at = round(dice.uniform(0, 1.0), 3)
-    return JobPlan(("anna", "bert")[number % 2], at, pages, cancel, dice.random() < 0.3)
+    again: Again = dice.choices(("", "redrive", "resume"), (6, 3, 1))[0]
+    return JobPlan(("anna", "bert")[number % 2], at, pages, cancel, again, dice.choice(("bulk", "interactive")))
 
 
 def _fault(dice: random.Random) -> Fault:

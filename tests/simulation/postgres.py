@@ -28,6 +28,8 @@ _NEW_JOB: Row = {
     "deleted": False,
     "filename": None,
     "last_event": 0,
+    "last_run": 0,
+    "whole": False,
 }
 
 
@@ -106,11 +108,11 @@ async def store_results(connection: Connection, given: Mapping[str, Any]) -> Fou
 async def count(connection: Connection, given: Mapping[str, Any]) -> Found:
     settling = {row["id"]: row["settling"] for row in json.loads(given["rows"])}
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for job, part, rows in _current(connection, set(given["ids"])):
+    for job, part, rows in current(connection, set(given["ids"])):
         kinds = tuple(sorted(row["kind"] for row in rows))
         groups[job, part == 0, kinds].append(
             {
-                "run": max(row["run"] for row in rows),
+                "run": _run(rows) or 1,
                 "pages": _most(row.get("pages") for row in rows),
                 "began": _least(_at(row) for row in rows if row["kind"] not in ("submitted", "cancelling")),
                 "ended": _most(_at(row) for row in rows if _like(row["kind"], settling[job])),
@@ -135,7 +137,7 @@ async def count(connection: Connection, given: Mapping[str, Any]) -> Found:
 async def pages(connection: Connection, given: Mapping[str, Any]) -> Found:
     asked = {(row["job"], row["part"]): row for row in json.loads(given["rows"])}
     found = Found()
-    for job, part, rows in sorted(_current(connection, {job for job, _ in asked}), key=lambda item: item[:2]):
+    for job, part, rows in sorted(current(connection, {job for job, _ in asked}), key=lambda item: item[:2]):
         if (wanted := asked.get((job, part))) is None:
             continue
         kinds = [row["kind"] for row in rows]
@@ -261,19 +263,26 @@ async def _keep(connection: Connection, table: str, key: tuple[Any, ...], row: R
         connection.put(table, key, row)
 
 
-def _current(connection: Connection, jobs: set[str]) -> list[tuple[str, int, list[Row]]]:
+def current(connection: Connection, jobs: set[str]) -> list[tuple[str, int, list[Row]]]:
     """The view `current_parts`, by job and part."""
     found: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    highest: dict[str, int] = {}
     for (job, part, _), row in connection.rows("parts"):
         if job in jobs:
             found[job, part].append(row)
-    runs = {place: max(row["run"] for row in rows) for place, rows in found.items()}
-    current = []
+            highest[job] = max(row["run"], highest.get(job, 0))
+    runs = {place: _run(rows) for place, rows in found.items()}
+    seen = []
     for (job, part), rows in sorted(found.items()):
         least = max(runs[job, part], runs.get((job, 0), 0))
-        if kept := [row for row in rows if row["run"] >= least]:
-            current.append((job, part, kept))
-    return current
+        if kept := [row for row in rows if row["run"] >= (highest[job] if row["kind"] == "cancelling" else least)]:
+            seen.append((job, part, kept))
+    return seen
+
+
+def _run(rows: list[Row]) -> int:
+    """A caller's wish to cancel begins no run."""
+    return max((row["run"] for row in rows if row["kind"] != "cancelling"), default=0)
 
 
 def _rows(given: Mapping[str, Any], *key: str) -> list[Row]:

@@ -22,6 +22,9 @@ from tests.simulation.loop import Died
 
 CLAIM = Claim(key="anna/job/source", sha256="ab" * 32, size=7)
 STAMP = EngineStamp(name="drawn", model="drawn", version="1", digest="0" * 16)
+PICTURE = PagePrepared(image=CLAIM, width=10, height=10, media_type="image/png")
+LATER_SECONDS = 31.0
+"""So long a wait that a record waits with the dispatcher, and not in its worker."""
 _TEXT = (Line(text="drawn", score=1),)
 
 Made = Callable[[str, Task, Sequence[Outgoing]], None]
@@ -47,8 +50,7 @@ class Prepare:
             pages = self._pages(job)
             records = [
                 follow(
-                    topics.OCR.name, task.envelope, "prepare",
-                    PagePrepared(image=CLAIM, width=10, height=10, media_type="image/png"),
+                    topics.of_lane(topics.OCR, task.envelope.lane).name, task.envelope, "prepare", PICTURE,
                     part=page, spread=page_spread(job, page),
                 )
                 for page in range(task.payload.first, min(pages, task.payload.last) + 1)
@@ -88,6 +90,11 @@ class Read:
             raise Died
         if fate == "refused":
             return DecodeFailed()
+        if fate == "broken":
+            return HeadraceError("broken until mended")
+        if fate == "later" and name not in self._failed:
+            self._failed[name] = 1
+            return HeadraceError("much later", retry_after=LATER_SECONDS)
         if fate in ("slow", "twice") and self._failed.get(name, 0) < (1 if fate == "slow" else 2):
             self._failed[name] = self._failed.get(name, 0) + 1
             return HeadraceError("not yet")

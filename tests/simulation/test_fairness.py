@@ -14,9 +14,9 @@ def _offers(tenants: int, jobs: int) -> dict[str, list[Offer]]:
 @settings(deadline=None)
 @given(tenants=st.integers(2, 6), rooms=st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_of_tenants_that_always_wait_none_waits_more_than_a_round(tenants: int, rooms: list[int]) -> None:
-    turns, got = RoundRobin({}), dict.fromkeys((f"t{n}" for n in range(tenants)), 0)
+    turns, got, offers = RoundRobin({}), dict.fromkeys((f"t{n}" for n in range(tenants)), 0), _offers(tenants, 3)
     for room in rooms * 20:
-        chosen = turns.share("bulk", _offers(tenants, 3), room)
+        chosen = turns.share("bulk", offers, room)
         assert 0 < sum(item.pages for item in chosen) <= room
         assert all(item.pages <= SLICE for item in chosen)
         for item in chosen:
@@ -27,9 +27,9 @@ def test_of_tenants_that_always_wait_none_waits_more_than_a_round(tenants: int, 
 @settings(deadline=None, max_examples=50)
 @given(weight=st.sampled_from((0.5, 2.0, 3.0, 8.0)), rooms=st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_a_tenant_gets_pages_by_its_weight_however_the_room_comes(weight: float, rooms: list[int]) -> None:
-    turns, got = RoundRobin({"t0": weight}), {"t0": 0, "t1": 0}
+    turns, got, offers = RoundRobin({"t0": weight}), {"t0": 0, "t1": 0}, _offers(2, 64)
     for room in rooms * 40:
-        for item in turns.share("bulk", _offers(2, 64), room):
+        for item in turns.share("bulk", offers, room):
             got[item.offer.tenant] += item.pages
     assert abs(got["t0"] / weight - got["t1"]) <= 3 * SLICE
 

@@ -61,7 +61,8 @@ jobs = st.builds(
     at=times,
     pages=st.lists(st.sampled_from(FATES), min_size=1, max_size=3).map(tuple),
     cancel=st.none() | times,
-    redrive=st.booleans(),
+    again=st.sampled_from(("", "redrive", "resume")),
+    lane=st.sampled_from(("interactive", "bulk")),
 )
 faults = st.sampled_from(FAULTS).flatmap(
     lambda kind: st.builds(
@@ -82,6 +83,8 @@ faults = st.sampled_from(FAULTS).flatmap(
         seed=st.integers(0, 2**32),
         jobs=st.lists(jobs, min_size=1, max_size=3).map(tuple),
         faults=st.lists(faults, min_size=1, max_size=3).map(tuple),
+        standby=st.booleans(),
+        halts=st.booleans(),
     )
 )
 def test_no_plan_that_hypothesis_finds_breaks_a_promise(plan: Plan) -> None:

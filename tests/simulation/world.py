@@ -1,113 +1,60 @@
-"""A world of one history: the real classes, wired as the workers' composition roots wire them, on what is simulated."""
+"""A world of one history: processes, wired as the workers' composition roots wire them, on what is simulated."""
 
+import asyncio
 import shutil
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from processors.attempts import Attempts
+from processors.halts import HaltLimits
 from processors.handlers import Handler, SinkHandler, StepHandler
 from processors.runner import Parts, Runner
-from processors.stream.kafka_stream import KafkaStream
-from processors.stream.port import Feed, Group
+from processors.stream.port import Group
 from processors.watermark import Watermarks
-from producers import relay
+from producers import dispatcher, relay
 from schemas import topics
 from schemas.broker import Broker
-from schemas.control import ControlEntry, StepOrder, step_key
+from schemas.codec import decode
 from schemas.envelope import Envelope
-from schemas.failpoints import Failpoints
 from schemas.plans import DOCUMENT
 from schemas.records import Outgoing, Record
 from schemas.work import Task
-from sinks.fenced_index import FencedIndex
-from sinks.index_fence import Admission
-from sinks.projector import Projector
-from tests.simulation.database import Database, Engine
+from sinks.dead_letters import addressed
+from sinks.dispatcher import Waiting
+from sinks.postgres.waiting import WaitingTables
+from tests.simulation import letters, postgres, waiting
+from tests.simulation.database import Connection, Database, Engine
 from tests.simulation.group import SimulatedConsumer
-from tests.simulation.log import Log, SimulatedPublisher, View
-from tests.simulation.loop import Process, VirtualLoop
-from tests.simulation.outbox import Lead, SimulatedOutbox, SimulatedRelayLog
+from tests.simulation.leads import Lead, SimulatedLead
+from tests.simulation.log import Log, SimulatedPublisher, View, way
+from tests.simulation.loop import OUTSIDE, Process, VirtualLoop
+from tests.simulation.outbox import SimulatedOutbox, SimulatedRelayLog
 from tests.simulation.plan import Plan
-from tests.simulation.postgres import STATEMENTS
 from tests.simulation.steps import Prepare, Read
-
-NO_FAILPOINTS = Failpoints("", None)
-TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
-READS = {
-    "prepare": (topics.PREPARE.name,),
-    "ocr": (topics.OCR.name,),
-    "index": (topics.VECTORS.name,),
-    "projector": (topics.JOBS.name, topics.EVENTS.name),
-}
-OWN_TOPICS = frozenset(
-    topic.name for topic in (topics.RESULTS, topics.CONTROL, topics.ATTEMPTS, topics.DEAD_LETTERS, topics.RELAY)
+from tests.simulation.workers import (
+    ALLOWANCE,
+    HEARS_ALL,
+    LIMITS,
+    NO_FAILPOINTS,
+    READS,
+    Blobs,
+    Orders,
+    SimulatedIndex,
+    SimulatedLetters,
+    SimulatedProjector,
+    SimulatedStream,
 )
-"""Topics on which nobody but one writer says each thing once, or whose records are not work."""
-LIMITS = {"prepare": 1, "ocr": 3, "index": 8, "projector": 8}
+
+STATEMENTS = postgres.STATEMENTS | waiting.STATEMENTS | letters.STATEMENTS
+WAITING = ("waiting_jobs", "waiting_slices", "waiting_records", "released_jobs")
+TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 _FOLDER = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-
-
-class SimulatedStream(KafkaStream):
-    """The real stream over a consumer of the log in memory."""
-
-    def __init__(self, group: Group, watermarks: Watermarks, consumer: SimulatedConsumer) -> None:
-        super().__init__(group, watermarks)
-        self._simulated = consumer
-
-    async def serve_here(self, build: Callable[[], Awaitable[Feed]]) -> int:
-        """As `serve`, on the loop that runs."""
-        return await self._serve(build, bool)
-
-    def stop(self) -> None:
-        """SIGTERM."""
-        self._stopping.set()
-
-    def _consumer(self) -> Any:
-        return self._simulated
-
-
-class SimulatedProjector(Projector):
-    """The real projector over the tables in memory."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-        self._failpoints = NO_FAILPOINTS
-
-
-class SimulatedIndex(FencedIndex):
-    """An index in the fence's own transaction."""
-
-    index = "pgvector"
-    transactional = True
-    name = "index-pgvector"
-
-    async def _delete(self, connection: Any, admitted: Admission) -> None:
-        assert not admitted.drops
-
-    async def _replace(self, connection: Any, admitted: Admission) -> None:
-        for page in admitted.pages:
-            row = {"job": page.job, "page": page.page, "run": page.run, "event": page.event}
-            connection.put("chunks", (str(page.place),), row)
-
-
-class Orders:
-    """`headrace.control` as a worker sees it."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def cancelled(self, job: str, run: int) -> bool:
-        value = self._view.get(job.encode())
-        return value is not None and run <= ControlEntry.model_validate_json(value).run
-
-    def order(self, step: str) -> StepOrder | None:
-        value = self._view.get(step_key(step))
-        return None if value is None else StepOrder.model_validate_json(value)
 
 
 def _overdue(told: str) -> None:
@@ -122,7 +69,7 @@ class World:
         self.loop = VirtualLoop(plan.seed)
         self.log = Log(self.loop)
         self.database = Database(self.loop, STATEMENTS)
-        self.lead = Lead()
+        self.leads = {"relay": Lead(), "dispatcher": Lead()}
         self.processes: dict[str, Process] = {}
         self.consumers: list[SimulatedConsumer] = []
         self.streams: dict[str, SimulatedStream] = {}
@@ -130,11 +77,14 @@ class World:
         self.made: dict[tuple[str, str], list[str]] = {}
         self.deaths = 0
         self.killed_by = Counter[str]()
-        self.redriven: set[tuple[str, int]] = set()
+        self.redriven: set[tuple[int, int]] = set()
+        self.mended = False
+        self._dispatchers: dict[str, dispatcher.Dispatcher] = {}
         self._failed: dict[str, int] = {}
         self._folder = Path(tempfile.mkdtemp(dir=_FOLDER, prefix="headrace-simulation-"))
         self._wanted: set[str] = set()
         self._looked_at = -1
+        self.database.on_commit.append(self._ring)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -168,6 +118,8 @@ class World:
             or len(self.log.groups) < len(READS)
         ):
             return False
+        if any(self.database.table(name) for name in WAITING):
+            return False
         self._looked_at = self.log.version
         for group in self.log.groups.values():
             for partition, records in self.log.records.items():
@@ -194,13 +146,13 @@ class World:
         self.loop.kill(self.processes[slot])
 
     async def _relay(self, process: Process) -> int:
-        outbox = SimulatedOutbox(self.database, self.lead, process)
+        outbox = SimulatedOutbox(self.database, self.leads["relay"], process)
         parts = relay.Parts(outbox, lambda: SimulatedRelayLog(self.log), (), bool, bool)  # type: ignore[arg-type]
         return await relay.Relay(parts).run()
 
     async def _worker(self, slot: str, process: Process) -> int:
         name = slot.rpartition("-")[0]
-        handler = self._handler(name)
+        handler = self._handler(name, slot, process)
         group = Group(
             f"headrace.{handler.name}", slot, READS[name], Broker("simulated:0"), commit_seconds=0.5, grace_seconds=2.0
         )
@@ -219,8 +171,10 @@ class World:
                 owned=watermarks.is_open,
                 limit=LIMITS[name],
                 unpack=_as_it_is,
-                skips=name != "projector",
+                skips=name not in HEARS_ALL,
+                decode=addressed if name == "letters" else decode,
                 slot=slot,
+                limits=HaltLimits(window=8, share=0.2, least=2) if self.plan.halts else HaltLimits(),
                 now=self.loop.time,
                 dice=self.loop.random,
             )
@@ -229,7 +183,7 @@ class World:
         stream = self.streams[slot] = SimulatedStream(group, watermarks, consumer)
         return await stream.serve_here(build)
 
-    def _handler(self, name: str) -> Handler:
+    def _handler(self, name: str, slot: str, process: Process) -> Handler:
         engine: Any = Engine(self.database)
         match name:
             case "prepare":
@@ -240,24 +194,62 @@ class World:
                 )
             case "index":
                 return SinkHandler(SimulatedIndex(engine, NO_FAILPOINTS), self.loop.random)
+            case "letters":
+                return SinkHandler(SimulatedLetters(engine), self.loop.random)
+            case "dispatcher":
+                return SinkHandler(self._dispatcher(slot, process, engine), self.loop.random)
         return SinkHandler(SimulatedProjector(engine), self.loop.random)
+
+    def _dispatcher(self, slot: str, process: Process, engine: Any) -> Waiting:
+        lead: Any = SimulatedLead(self.database, self.leads["dispatcher"], process)
+        parts = dispatcher.Parts(
+            backlog=WaitingTables(engine, lead, ALLOWANCE),
+            publisher=SimulatedPublisher(self.log),
+            failpoints=NO_FAILPOINTS,
+            weights={},
+            allowance=ALLOWANCE,
+            holding=bool,
+            now=self.loop.time,
+        )
+        made = self._dispatchers[slot] = dispatcher.Dispatcher(parts)
+        tasks: list[asyncio.Task[None]] = []
+
+        def begin() -> None:
+            tasks.append(asyncio.create_task(made.run()))
+            tasks[0].add_done_callback(partial(self._release_ended, process))
+
+        blobs: Any = Blobs()
+        return Waiting(engine, blobs, NO_FAILPOINTS, ALLOWANCE, begin, lambda: [task.cancel() for task in tasks])
+
+    def _release_ended(self, process: Process, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self.loop.failures.append(f"{process.name} releases no more: {task.exception()!r}")
+            self.loop.kill(process)
+
+    def _ring(self, connection: Connection) -> None:
+        """What notifications say, now and then to nobody."""
+        tables = {table for table, _ in connection.written}
+        for news, heard in (("waiting", {"waiting_jobs", "waiting_records"}), ("settled", {"jobs"})):
+            if tables & heard and self.loop.random.random() < 0.95:
+                for made in self._dispatchers.values():
+                    self.loop.outside(way(self.loop), OUTSIDE.copy().run, made.hear, news)
 
     def _note_made(self, step: str, task: Task, records: Sequence[Outgoing]) -> None:
         self.made[f"headrace.{step}", str(task.envelope.id)] = [dict(r.headers)["ce_id"].decode() for r in records]
+
+    @property
+    def breaks(self) -> bool:
+        """Whether any page fails until somebody mends what is broken."""
+        return any("broken" in job.pages for job in self.plan.jobs)
 
     def pages_of(self, job: str) -> int:
         """How many pages a job's document has."""
         return len(self.plan.jobs[number_of(job)].pages)
 
-    def redrives(self, number: int) -> bool:
-        """Whether the job's failed pages are tried again; one that failed as a whole takes a retry instead."""
-        job = self.plan.jobs[number]
-        failed = all(fate in ("refused", "poison") for fate in job.pages)
-        return job.redrive and job.cancel is None and not failed
-
     def fate_of(self, job: str, page: int, run: int) -> str:
-        """What reading a page comes to; what failed once goes well when it is tried again."""
-        return "ok" if run > 1 else self.plan.jobs[number_of(job)].pages[page - 1]
+        """What reading a page comes to; what failed once goes well when it is tried again, what broke when mended."""
+        fate = self.plan.jobs[number_of(job)].pages[page - 1]
+        return "ok" if run > 1 or (fate == "broken" and self.mended) else fate
 
     def envelope(self, number: int, kind: str, *, run: int = 1, part: int = 0, word: str = "") -> Envelope:
         """What a caller's record says of itself."""
@@ -265,12 +257,13 @@ class World:
         return Envelope(
             id=uuid.uuid5(uuid.NAMESPACE_OID, f"{job}|{kind}|{run}|{part}|{word}"),
             kind=kind,
-            at=datetime.now(UTC),
+            at=datetime.fromtimestamp(self.loop.now, UTC),
             job=job,
             run=run,
             part=part,
             tenant=self.plan.jobs[number].tenant,
             plan=DOCUMENT.hash,
+            lane=self.plan.jobs[number].lane,
             document=f"doc-{job}",
             traceparent=TRACE,
         )
