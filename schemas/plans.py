@@ -80,6 +80,9 @@ _EXTENTS: dict[tuple[str, str], tuple[int, int]] = {
     ("embed", "max_tokens"): (16, 256),
 }
 """What a setting that is a number may be edited to: neither nonsense nor a way to take the machine down."""
+OCR_MODELS = ("PP-OCRv6 small", "PP-OCRv4 mobile")
+_CHOICES: dict[tuple[str, str], tuple[str, ...]] = {("ocr", "model"): OCR_MODELS}
+"""Settings that no plan of a release names, as each takes the first of these; an edit may take another."""
 Changes = Mapping[str, Mapping[str, Any]]
 
 
@@ -100,9 +103,13 @@ def faults(plan: Plan, changes: Changes) -> Iterator[tuple[str, str, str]]:
             continue
         known = steps[name].settings
         for setting, value in wanted.items():
-            if setting not in known:
-                yield name, setting, f"{name} has the settings {', '.join(known)}"
-            elif wrong := _wrong((name, setting), known[setting], value):
+            choices = _CHOICES.get((name, setting), ())
+            if setting not in known and not choices:
+                more = [chosen for step, chosen in _CHOICES if step == name]
+                yield name, setting, f"{name} has the settings {', '.join([*known, *more])}"
+            elif choices and value not in choices:
+                yield name, setting, f"it is one of {', '.join(choices)}"
+            elif not choices and (wrong := _wrong((name, setting), known[setting], value)):
                 yield name, setting, wrong
 
 
@@ -110,10 +117,13 @@ def edited(plan: Plan, changes: Changes) -> Plan:
     """The plan with other settings; raises `ValueError` for the first of its faults."""
     for step, setting, wrong in faults(plan, changes):
         raise ValueError(f"{step}.{setting}: {wrong}" if setting else f"{step}: {wrong}")
-    steps = [
-        step.model_copy(update={"settings": {**step.settings, **changes.get(step.name, {})}}) for step in plan.steps
-    ]
+    steps = [step.model_copy(update={"settings": _merged(step, changes.get(step.name, {}))}) for step in plan.steps]
     return plan.model_copy(update={"steps": tuple(steps)})
+
+
+def _merged(step: PlannedStep, changes: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {**step.settings, **changes}
+    return {name: value for name, value in settings.items() if value != _CHOICES.get((step.name, name), (None,))[0]}
 
 
 def _wrong(name: tuple[str, str], known: Any, value: Any) -> str:

@@ -13,7 +13,9 @@ from schemas.settings import Settings
 def reader(settings: Settings) -> Reader:
     """The reader, not loaded yet; raises `ValueError` for an engine setting that is none."""
     kind, seconds = _kind(settings)
-    return RapidOcrReader(**DOCUMENT.options("ocr")) if kind == "real" else FakeReader(seconds)
+    if kind == "real":
+        return RapidOcrReader(settings.models / "ocr-v4", **DOCUMENT.options("ocr"))
+    return FakeReader(seconds)
 
 
 def layout_finder(settings: Settings) -> LayoutFinder:

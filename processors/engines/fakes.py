@@ -24,17 +24,17 @@ class FakeReader:
     difference.
     """
 
-    def __init__(self, seconds: float = 0.0, det_limit_side: int = 960) -> None:
+    def __init__(self, seconds: float = 0.0, det_limit_side: int = 960, model: str = "fake-reader") -> None:
         self._seconds = seconds
         self._most = det_limit_side * _SIDES
-        self.stamp = EngineStamp(name="fake", model="fake-reader", version="1", digest="0" * 16)
+        self.stamp = EngineStamp(name="fake", model=model, version="1", digest="0" * 16)
 
     def load(self) -> None:
         """Nothing to load."""
 
     def tuned(self, settings: Mapping[str, Any]) -> Self:
         """A reader of these settings."""
-        return type(self)(self._seconds, settings["det_limit_side"])
+        return type(self)(self._seconds, settings["det_limit_side"], settings.get("model", "fake-reader"))
 
     def read(self, image: Image) -> list[Found]:
         """Two or three lines, one below the other; raises `DecodeFailed` for a page that is too large."""

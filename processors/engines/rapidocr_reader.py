@@ -1,4 +1,4 @@
-"""Reader on RapidOCR: PP-OCR detection and recognition on ONNX Runtime, weights from its wheel."""
+"""Reader on RapidOCR: PP-OCR detection and recognition on ONNX Runtime, weights from its wheel or the model cache."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -9,25 +9,35 @@ from PIL.Image import Image
 
 from processors.engines.lazy_engine import LazyEngine
 from processors.engines.ports import Found
-from processors.engines.weights import weights_digest
+from processors.engines.weights import ModelMissing, OtherModelMissing, weights_digest
 from schemas.documents import EngineStamp
 from schemas.errors import DecodeFailed
+from schemas.plans import OCR_MODELS
 
-_DETECTOR = "PP-OCRv6_det_small.onnx"
-_RECOGNISER = "PP-OCRv6_rec_small.onnx"
+_OWN, _OTHER = OCR_MODELS
+_FILES = {
+    _OWN: ("PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"),
+    _OTHER: ("ch_PP-OCRv4_det_infer.onnx", "ch_PP-OCRv4_rec_infer.onnx"),
+}
+"""Detector and recogniser."""
 
 
 class RapidOcrReader(LazyEngine):
     """Reads pages on one thread (scale by processes: two of one thread read more than one of two).
 
     `det_limit_side`: longest side in pixels that lines are searched at; `rec_batch`: lines recognised together;
-    `line_classifier`: turn lines by 180° where a classifier says so (it turns lines of capitals, wrongly).
+    `line_classifier`: turn lines by 180° where a classifier says so (it turns lines of capitals, wrongly). `model`: one
+    of `schemas.plans.OCR_MODELS`; all but the first lie in `cache`.
     """
 
-    def __init__(self, det_limit_side: int, rec_batch: int, line_classifier: bool) -> None:
+    def __init__(
+        self, cache: Path, *, det_limit_side: int, rec_batch: int, line_classifier: bool, model: str = _OWN
+    ) -> None:
         self._settings = {
             "det_limit_side": det_limit_side, "rec_batch": rec_batch, "line_classifier": line_classifier,
+            "model": model,
         }  # fmt: skip
+        self._cache, self._model = cache, model
         self._other: RapidOcrReader | None = None
         self._options = {
             "Global.use_cls": line_classifier,
@@ -43,10 +53,11 @@ class RapidOcrReader(LazyEngine):
 
     def tuned(self, settings: Mapping[str, Any]) -> "RapidOcrReader":
         """The reader at other settings; of those, the one asked for last is kept, as each takes some 150 MB."""
-        if settings == self._settings:
+        wanted = {"model": _OWN, **settings}
+        if wanted == self._settings:
             return self
-        if self._other is None or settings != self._other._settings:
-            self._other = RapidOcrReader(**settings)
+        if self._other is None or wanted != self._other._settings:
+            self._other = RapidOcrReader(self._cache, **wanted)
         return self._other
 
     def _open(self) -> EngineStamp:
@@ -56,16 +67,21 @@ class RapidOcrReader(LazyEngine):
         import rapidocr
 
         cv2.setNumThreads(1)  # before OpenCV's first call: it keeps the pool that it starts with
-        folder = Path(rapidocr.__file__).parent / "models"
-        files = (folder / _DETECTOR, folder / _RECOGNISER)
-        digest = weights_digest(files)
+        folder = Path(rapidocr.__file__).parent / "models" if self._model == _OWN else self._cache
+        files = [folder / name for name in _FILES[self._model]]
+        try:
+            digest = weights_digest(files)
+        except ModelMissing as error:
+            if self._model == _OWN:
+                raise
+            raise OtherModelMissing(str(error)) from error
         # A path given is a file never downloaded: by name alone RapidOCR fetches what it does not find.
         paths = {"Det.model_path": str(files[0]), "Rec.model_path": str(files[1])}
         engine = rapidocr.RapidOCR(params={**self._options, **paths})
         line = numpy.full((64, 256, 3), 255, numpy.uint8)
         engine(cv2.putText(line, "Headrace", (10, 45), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3))
         self._engine = engine
-        return EngineStamp(name="rapidocr", model="PP-OCRv6 small", version=version("rapidocr"), digest=digest)
+        return EngineStamp(name="rapidocr", model=self._model, version=version("rapidocr"), digest=digest)
 
     def read(self, image: Image) -> list[Found]:
         """The lines of one page; raises `DecodeFailed` for a picture that is too narrow to be read."""

@@ -16,6 +16,15 @@ class ModelMissing(HeadraceError):
     title = "A model is missing; run: headrace models fetch"
 
 
+class OtherModelMissing(HeadraceError):
+    """A model that an edit alone asks for is missing: the pages of all others do not wait for it."""
+
+    code = "other_model_missing"
+    status = 503
+    fate = "reject"
+    title = "The model that was asked for is missing; run: headrace models fetch"
+
+
 def weights_digest(files: Sequence[Path]) -> str:
     """The first 16 hex digits of sha256 over the files, in order; raises `ModelMissing` where one is not."""
     total = hashlib.sha256()

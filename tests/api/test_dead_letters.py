@@ -84,6 +84,7 @@ async def test_settings_become_a_plan_on_the_log_before_the_order(world: World, 
         ({"settings": {"ocr": {"colour": 1}}}, "/edits/settings/ocr/colour"),
         ({"settings": {"ocr": {"line_classifier": 1}}}, "/edits/settings/ocr/line_classifier"),
         ({"settings": {"prepare": {"dpi": 100000}}}, "/edits/settings/prepare/dpi"),
+        ({"settings": {"ocr": {"model": "no such model"}}}, "/edits/settings/ocr/model"),
         ({"payload": {"width": 1}}, "/edits/payload/image"),
     ],
 )

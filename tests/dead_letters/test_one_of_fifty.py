@@ -21,7 +21,7 @@ from PIL import Image
 from deploy.local.session import Session
 from schemas.broker import Broker
 from schemas.envelope import Envelope
-from schemas.plans import INDEXES, document, edited
+from schemas.plans import INDEXES, OCR_MODELS, document, edited
 from schemas.ports import Query
 from schemas.topics import RESULTS
 from sinks.pgvector_search import PgvectorSearch
@@ -32,7 +32,7 @@ from tests.support import read, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.needs("weaviate")]
 PAGES, POSTER = 50, 17
-SETTINGS = {"ocr": {"det_limit_side": 1280}}
+SETTINGS: dict[str, dict[str, Any]] = {"ocr": {"det_limit_side": 1280, "model": OCR_MODELS[1]}}
 PLAN = document(INDEXES)
 Hits = list[tuple[str, int]]
 """Words asked for that no other page has, and the page of a passage found by them."""
@@ -148,7 +148,8 @@ def test_a_poisoned_page_is_edited_and_redriven_while_its_carriers_are_killed(
     run = stack.folder / "run"
     (run / "failpoints" / "dispatcher-1.sink").touch()
     os.kill(stack.pids()["dead-letters-1"], signal.SIGKILL)
-    answer = json.loads(headrace(stack, "dlq", "edit", letter, "--set", "ocr.det_limit_side=1280", "--yes", "--json"))
+    words = [word for name, value in SETTINGS["ocr"].items() for word in ("--set", f"ocr.{name}={value}")]
+    answer = json.loads(headrace(stack, "dlq", "edit", letter, *words, "--yes", "--json"))
     plan = edited(PLAN, SETTINGS).hash
     assert answer == {"taken": 1, "plans": {PLAN.hash: plan}}
     until(lambda: (run / "kills.ndjson").exists(), 60, "the dispatcher's death with the order in hand")
@@ -161,8 +162,9 @@ def test_a_poisoned_page_is_edited_and_redriven_while_its_carriers_are_killed(
     view = client.get(f"/v1/jobs/{job}").json()
     assert (view["run"], view["pages_done"], view["errors"]) == (2, PAGES, [])
     result = client.get(f"/v1/jobs/{job}/result").json()
-    assert {page["page"]: page["plan"] for page in result["pages"]} == {
-        number: plan if number == POSTER else PLAN.hash for number in range(1, PAGES + 1)
+    assert {page["page"]: (page["plan"], page["engine"]["model"]) for page in result["pages"]} == {
+        number: (plan, OCR_MODELS[1]) if number == POSTER else (PLAN.hash, "fake-reader")
+        for number in range(1, PAGES + 1)
     }
 
     assert_searchable(stack, client, weaviate, job, set(range(1, PAGES + 1)))

@@ -11,8 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 from deploy.local.samples import invoice, letters, photograph
 from processors.engines.factory import orienter, reader
 from processors.engines.ports import Reader
+from processors.engines.rapidocr_reader import RapidOcrReader
+from processors.engines.weights import OtherModelMissing
 from processors.steps.upright import upright
 from schemas.errors import DecodeFailed
+from schemas.plans import DOCUMENT, OCR_MODELS, edited
 from schemas.settings import Settings
 from tests.unit.engines import drawings
 
@@ -68,6 +71,23 @@ def test_red_and_blue_are_not_taken_for_each_other(real: Reader) -> None:
 
 def test_a_blank_page_has_no_lines(real: Reader) -> None:
     assert real.read(drawings.blank(600, 800)) == []
+
+
+def test_an_edit_may_choose_another_model_which_reads_nearly_as_well(real: Reader, tmp_path: Path) -> None:
+    truth = letters(tmp_path / "letter.pdf", 1)
+    plan = edited(DOCUMENT, {"ocr": {"model": OCR_MODELS[1]}})
+    other = real.tuned(plan.options("ocr"))
+    assert share_found(truth[0], read(other, drawings.rendered(tmp_path / "letter.pdf"))) >= 0.9
+    assert (real.stamp.model, other.stamp.model) == OCR_MODELS
+    assert real.stamp.digest != other.stamp.digest
+    assert real.tuned(edited(plan, {"ocr": {"model": OCR_MODELS[0]}}).options("ocr")) is real
+
+
+def test_the_model_of_an_edit_that_is_missing_rejects_its_pages_alone(tmp_path: Path) -> None:
+    made = RapidOcrReader(tmp_path, **DOCUMENT.options("ocr"))
+    other = made.tuned({**DOCUMENT.options("ocr"), "model": OCR_MODELS[1]})
+    with pytest.raises(OtherModelMissing, match="headrace models fetch"):
+        other.read(drawings.blank(60, 80))
 
 
 @pytest.mark.parametrize(("width", "height"), [(8000, 5), (1, 20_000)])
