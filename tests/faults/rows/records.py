@@ -79,7 +79,8 @@ def _burst(scene: Scene) -> None:
     def gone_on() -> bool:
         if _halted(scene):
             env = {**os.environ, "HEADRACE_KAFKA": scene.world.broker.bootstrap}
-            subprocess.run([sys.executable, "-m", "cli.main", "steps", "resume", "chunk"], env=env, check=True)
+            command = [sys.executable, "-m", "cli.main", "steps", "resume", "chunk"]
+            subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=True)
         return len(read(scene.world.broker, DEAD_LETTERS.name)) >= letters + _BROKEN
 
     until(gone_on, 90, "every broken record a dead letter")
