@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from producers.clients import librdkafka
+from producers.lag import LagSource
 from schemas.broker import Broker
 
 
@@ -32,6 +33,18 @@ def environment(broker: Broker) -> dict[str, str]:
         "_KEY": broker.key,
     }
     return {f"HEADRACE_KAFKA{name}": str(value) for name, value in told.items() if value}
+
+
+def behind(broker: Broker) -> dict[str, int]:
+    """The groups with records that wait for more than half a second, and how many.
+
+    Marks of transactions lie on a topic as well, and are nobody's to read: what is no record has no age.
+    """
+    source = LagSource(broker)
+    try:
+        return {group.group: group.lag for group in source.read() if group.oldest_age_seconds > 0.5}
+    finally:
+        source.close()
 
 
 def read(broker: Broker, topic: str) -> list[Any]:

@@ -41,7 +41,8 @@ class Child:
         words = [str(theirs.fileno()), str(os.getpid()), json.dumps(dataclasses.asdict(limits))]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "processors.decoding.child", *words],
+                # -P: nothing that lies where we were started is imported in a module's place
+                [sys.executable, "-P", "-W", "ignore", "-m", "processors.decoding.child", *words],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

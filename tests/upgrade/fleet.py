@@ -1,6 +1,7 @@
 """The processes of one installation, each started, ended and replaced by hand, each of the release that is asked."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -18,12 +19,11 @@ from deploy.local import children
 from deploy.local.layout import Layout
 from deploy.local.slots import STOP_ORDER, Slot
 from deploy.local.stack import Given, Stack
-from producers.lag import LagSource
 from schemas.jobs import TERMINAL, JobState
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS
 from tests.faults.history import History, collect
-from tests.support import read, until
+from tests.support import behind, read, until
 from tests.upgrade.releases import THIS, Release
 
 GRACE = 30.0
@@ -110,7 +110,8 @@ class Fleet:
             self._layout.ready(name).unlink(missing_ok=True)
             slot = self.slots[name]
             module = slot.argv[slot.argv.index("-m") + 1 :]
-            self._spawn(slot, release.environment(), release.argv(*module))
+            with contextlib.chdir(release.code):  # the last release's decoder is looked for where its worker stands
+                self._spawn(slot, release.environment(), release.argv(*module))
         for name in names if wait else ():
             until(lambda name=name: self._ready(name), 60, f"{name} to work: {children.tail(self._layout.log(name))}")
 
@@ -152,12 +153,8 @@ class Fleet:
 
     def behind(self, groups: Collection[str]) -> dict[str, int]:
         """Of these groups (of all, where none is named) those with records that wait, and how many."""
-        source = LagSource(self._stack.broker)
-        try:
-            waiting = [group for group in source.read() if group.oldest_age_seconds > 0.5]
-        finally:
-            source.close()
-        return {group.group: group.lag for group in waiting if not groups or group.group in groups}
+        waiting = behind(self._stack.broker)
+        return {group: lag for group, lag in waiting.items() if not groups or group in groups}
 
     async def history(self) -> History:
         """What lies everywhere now."""

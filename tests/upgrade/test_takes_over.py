@@ -29,8 +29,8 @@ def _added() -> list[str]:
     return [name for name in of_release(THIS) if name not in of_release(releases.last())]
 
 
-def _judged(fleet: Fleet, callers: Callers, groups: set[str]) -> None:
-    pages = callers.stop()
+def _judged(fleet: Fleet, groups: set[str], *callers: Callers) -> None:
+    pages = {job: count for one in callers for job, count in one.stop().items()}
     until(lambda: fleet.ended(pages), 240, "every job to end")
     until(lambda: not fleet.behind(groups), 120, "every group to have read everything")
     expected = {job: Expected("demo", pages=count) for job, count in pages.items()}
@@ -40,33 +40,42 @@ def _judged(fleet: Fleet, callers: Callers, groups: set[str]) -> None:
 
 
 @pytest.fixture
-def upgraded(tmp_path: Path) -> Iterator[tuple[Fleet, Callers]]:
-    """An installation of the last release that became this one's under the load of its callers."""
+def installed(tmp_path: Path) -> Iterator[Fleet]:
+    """An installation of the last release at work."""
     with Fleet(tmp_path / "stack", {"HEADRACE_ENGINES": "sleep:0.05"}) as fleet:
-        before, old = releases.last(), of_release(releases.last())
+        before = releases.last()
         fleet.prepare(before)
-        fleet.start(*old, release=before)
-        callers = Callers(fleet, tmp_path, every=1.5, texts=True)
-        until(lambda: len(callers.accepted) >= 4, 60, "load on the release before")
-        fleet.prepare(THIS)
-        fleet.start(*_added(), wait=False)
-        for name in _in_order(old):
-            fleet.replace(name, THIS)
-        done = len(callers.accepted)
-        until(lambda: len(callers.accepted) >= done + 4, 60, "load on this release")
-        yield fleet, callers
+        fleet.start(*of_release(before), release=before)
+        yield fleet
 
 
-def test_an_upgraded_installation_ends_what_the_release_before_began(upgraded: tuple[Fleet, Callers]) -> None:
-    _judged(*upgraded, set())
-
-
-def test_an_upgraded_installation_goes_back_under_load_and_nothing_is_lost_or_doubled(
-    upgraded: tuple[Fleet, Callers],
+def test_an_installation_is_upgraded_and_taken_back_under_load_and_nothing_is_lost_or_doubled(
+    installed: Fleet, tmp_path: Path
 ) -> None:
-    fleet, callers = upgraded
+    first = _calling(installed, tmp_path)
+    _upgrade(installed)
+    _judged(installed, set(), first)
+    second = _calling(installed, tmp_path)
+    _take_back(installed)
+    _judged(installed, releases.groups(), first, second)
+
+
+def _calling(fleet: Fleet, folder: Path) -> Callers:
+    callers = Callers(fleet, folder, every=1.5, texts=True)
+    until(lambda: len(callers.accepted) >= 4, 60, "load")
+    return callers
+
+
+def _upgrade(fleet: Fleet) -> None:
+    """As `docs/upgrade.md` tells it."""
+    fleet.prepare(THIS)
+    fleet.start(*_added(), wait=False)  # the dispatcher waits until the last old `prepare` has ended
+    for name in _in_order(of_release(releases.last())):
+        fleet.replace(name, THIS)
+
+
+def _take_back(fleet: Fleet) -> None:
     fleet.stop(*_added())
     for name in reversed(_in_order(of_release(releases.last()))):
         rest = fleet.session_seconds if name.rpartition("-")[0] in READS_OTHERS else 0.0
         fleet.replace(name, releases.last(), rest=rest)
-    _judged(fleet, callers, releases.groups())

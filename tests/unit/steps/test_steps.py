@@ -29,6 +29,7 @@ from schemas.documents import (
     TextLayer,
 )
 from schemas.errors import (
+    BlobMissing,
     DecodeFailed,
     DependencyDown,
     HeadraceError,
@@ -143,6 +144,22 @@ def test_a_dead_blob_store_is_nobodys_fault(prepare: Prepare, blobs: FolderBlobs
         Ocr(FakeReader(), FakeLayoutFinder(), Down(tmp_path)).run([first_task(page_of(blobs, png()), 1)])
     with pytest.raises(DependencyDown):
         Prepare(FakeOrienter(), Down(tmp_path), Settings()).run([submitted(blobs, b"%PDF-")])
+
+
+@pytest.mark.parametrize(("instead", "error"), [(png(shade=7), DecodeFailed), (None, BlobMissing)])
+def test_bytes_that_are_gone_or_others_fail_their_own_page_or_document_and_no_other(
+    prepare: Prepare, blobs: FolderBlobs, tmp_path: Path, instead: bytes | None, error: type[HeadraceError]
+) -> None:
+    pages = [page_of(blobs, png()), page_of(blobs, png())]
+    uploads = [submitted(blobs, png()), submitted(blobs, png())]
+    assert isinstance(uploads[0].payload, SliceReleased)
+    for claim in (pages[0].image, uploads[0].payload.source):
+        (tmp_path / "blobs" / claim.key).unlink()
+        if instead is not None:
+            (tmp_path / "blobs" / claim.key).write_bytes(instead)
+    for wrong, right in (read_pages(blobs, *pages), prepare.run(uploads)):
+        assert isinstance(wrong, error)
+        assert records(right)
 
 
 def read_pages(blobs: FolderBlobs, *pages: PagePrepared, reader: FakeReader | None = None) -> list[Answer]:
