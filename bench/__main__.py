@@ -7,9 +7,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import machine, pipeline, queueing, sinks, streams
+from bench import machine, pipeline, prepare, queueing, sinks, streams
 
-ITEMS: dict[str, ModuleType] = {"pipeline": pipeline, "streams": streams, "sinks": sinks, "queueing": queueing}
+ITEMS: dict[str, ModuleType] = {
+    "pipeline": pipeline,
+    "streams": streams,
+    "sinks": sinks,
+    "prepare": prepare,
+    "queueing": queueing,
+}
 """Each module has `TITLE`, `run(say) -> result with "verdict"`, and `page(result) -> lines`."""
 
 OUT = Path("build/bench.json")

@@ -8,7 +8,7 @@ import typer
 from cli import strays
 from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
-from cli.output import AsJson, AsLines, show, show_json
+from cli.output import AsJson, AsLines, note, show, show_json
 
 if TYPE_CHECKING:
     from schemas.dead_letters import LettersTaken
@@ -74,7 +74,10 @@ def causes(connect: Connect, *, job: Job = None, step: Step = None, as_json: AsL
     from cli.letter_text import CAUSES
 
     with connect() as client:
-        CAUSES.print(client.causes(_where(job, step)).data, as_json=as_json)
+        found = client.causes(_where(job, step)).data
+    CAUSES.print(found, as_json=as_json)
+    if not found:
+        note("no open dead letters")
 
 
 @connected
@@ -102,6 +105,7 @@ def edit(connect: Connect, letter: Id, *, settings: Settings = None, yes: Yes = 
             edits = {"payload": edited_payload(found.payload)}
         agreed(found, edits, yes=yes)
         _tell(client.redrive_letter(letter, edits), as_json=as_json)
+    note(f"how it goes: headrace dlq show {found.id}" + (f", headrace jobs watch {found.job}" if found.job else ""))
 
 
 @connected
@@ -136,10 +140,15 @@ def discard(  # noqa: PLR0913 a command's options are its interface
     code: Code = None,
     cause: Cause = None,
     everything: All = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Close dead letters without trying them again."""
+    from cli.letter_edits import agree
+
     chosen = _chosen(letters, _where(job, step, code, cause), everything=everything)
+    if not letters:
+        agree("Close all these without trying them again?", yes=yes)
     with connect() as client:
         _tell(client.discard(chosen), as_json=as_json)
 

@@ -16,6 +16,7 @@ import typer
 from cli.errors import CliError, Exit
 from cli.output import note, plain
 from schemas.dead_letters import LetterView
+from schemas.plans import PLANS
 
 
 def edited_settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -52,17 +53,34 @@ def edited_payload(payload: dict[str, Any] | None) -> dict[str, Any]:
 
 def agreed(letter: LetterView, edits: dict[str, Any], *, yes: bool) -> None:
     """Show what is to be sent, and go on with a yes alone; raises `CliError` without."""
-    before = letter.payload if "payload" in edits else {}
+    before = letter.payload if "payload" in edits else _present(letter.plan, edits["settings"])
     after = edits.get("payload", edits.get("settings"))
     old, new = (json.dumps(side, indent=2, ensure_ascii=False).splitlines() for side in (before, after))
     for line in difflib.unified_diff(old, new, "before", "after", lineterm=""):
         note(plain(line))
+    agree("Send it?", yes=yes)
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask, unless `yes` is given; raises `CliError` where the answer is no, or nobody can be asked."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise CliError("sending wants a yes", Exit.USAGE, "give --yes where nobody can be asked")
-    if not typer.confirm("Send it?", err=True):
+    if not typer.confirm(question, err=True):
         raise CliError("nothing was sent")
+
+
+def _present(plan: str, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What those settings are now, as far as this release knows the plan."""
+    if plan not in PLANS:
+        return {}
+    known = {step.name: step.settings for step in PLANS[plan].steps}
+    return {
+        step: {name: known[step][name] for name in names if name in known[step]}
+        for step, names in settings.items()
+        if step in known
+    }
 
 
 def _edit(content: str) -> str:

@@ -41,8 +41,8 @@ def show_letter(letter: LetterView) -> None:
 
 
 def _row(letter: LetterSummary) -> list[str]:
-    what = [str(letter.id), letter.state, letter.step, letter.code, letter.cause]
-    return [*what, str(letter.page), str(letter.run), ago(letter.at), letter.job, letter.detail]
+    what = [str(letter.id), letter.state, letter.step, letter.code, str(letter.page), ago(letter.at)]
+    return [*what, letter.job or "-", letter.detail]
 
 
 def _fields(letter: LetterSummary) -> list[object]:
@@ -60,8 +60,7 @@ def _cause_row(cause: Cause) -> list[str]:
 
 
 LISTING: Listing[LetterSummary] = Listing(
-    ("letter", "state", "step", "code", "cause", "page", "run", "age", "job", "detail"), _row, _fields,
-    frozenset({"detail"}),
+    ("letter", "state", "step", "code", "page", "age", "job", "detail"), _row, _fields, frozenset({"detail"})
 )  # fmt: skip
 CAUSES: Listing[Cause] = Listing(
     ("cause", "letters", "step", "code", "age", "example", "detail"), _cause_row, _cause_fields, frozenset({"detail"})

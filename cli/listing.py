@@ -16,7 +16,7 @@ _LEAST = 8  # of a wide column, on however narrow a terminal
 T = TypeVar("T", bound="BaseModel")
 _COLOURS = {
     "succeeded": "green", "running": "cyan", "queued": "cyan", "partial": "yellow", "cancelled": "yellow",
-    "expired": "yellow", "failed": "red",
+    "expired": "yellow", "failed": "red", "halted": "red", "open": "yellow", "redriven": "green",
 }  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import CliError, Exit
-from cli.output import AsJson, note, plain, show, show_json
+from cli.output import AsJson, note, plain, show_json
 
 if TYPE_CHECKING:
-    from schemas.control import StepOrder
+    from cli.step_text import StepState
 
 Step = Annotated[str, typer.Argument(help="A step or sink, as `headrace steps list` names it.", metavar="STEP")]
 
@@ -23,12 +23,15 @@ def register(app: typer.Typer) -> None:
     @steps.command("list")
     def listed(*, as_json: AsJson = False) -> None:
         """List steps and sinks: whether an order halts them, since when and why, and how many records wait."""
+        from cli.step_text import LISTING
+
         rows = _rows()
         if as_json:
-            show_json({"steps": rows})
+            show_json({"steps": [row.model_dump(mode="json") for row in rows]})
             return
-        for row in rows:
-            show("\t".join(plain(str("" if value is None else value)) for value in row.values()))
+        LISTING.print(rows, as_json=False)
+        if halted := [row.step for row in rows if row.state == "halted"]:
+            note(f"headrace steps resume {halted[0]} lets it go on")
 
     @steps.command()
     def halt(
@@ -43,7 +46,8 @@ def register(app: typer.Typer) -> None:
         _order(step, halted=False, reason="")
 
 
-def _rows() -> list[dict[str, str | int | None]]:
+def _rows() -> "list[StepState]":
+    from cli.step_text import state_of
     from producers.lag import LagSource
     from producers.step_orders import STEPS, standing
     from schemas.settings import Settings
@@ -57,15 +61,8 @@ def _rows() -> list[dict[str, str | int | None]]:
     rows = []
     for step in STEPS:
         waiting = [lag.lag for lag in lags if lag.group == f"headrace.{step}"]
-        rows.append({"step": step, **_state(orders.get(step)), "lag": sum(waiting) if waiting else None})
+        rows.append(state_of(step, orders.get(step), sum(waiting) if waiting else None))
     return rows
-
-
-def _state(order: "StepOrder | None") -> dict[str, str | int | None]:
-    if order is None or not order.halted:
-        return {"state": "running", "since": None, "by": None, "reason": None}
-    since = order.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"state": "halted", "since": since, "by": order.by, "reason": order.reason}
 
 
 def _order(step: str, *, halted: bool, reason: str) -> None:

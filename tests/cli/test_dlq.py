@@ -47,7 +47,8 @@ def test_letters_are_redriven_by_name_and_discarded_by_what_they_share(world: Wo
     order = ordered(world)
     assert isinstance(order, RedriveRequested)
     assert (order.letters, order.edits) == ((name,), Edits())
-    assert run("dlq", "discard", "--step", "ocr", "--url", url).exit_code == 0
+    assert failure(run("dlq", "discard", "--step", "ocr", "--url", url)).code == Exit.USAGE, "nobody could be asked"
+    assert run("dlq", "discard", "--step", "ocr", "--yes", "--url", url).exit_code == 0
     assert isinstance(ordered(world), DiscardRequested)
 
 
@@ -59,7 +60,8 @@ def test_settings_are_json_or_text(world: World, url: str) -> None:
     order = ordered(world)
     assert isinstance(order, RedriveRequested)
     assert order.edits == Edits(settings={"ocr": {"det_limit_side": 1700, "line_classifier": True}})
-    assert '+    "det_limit_side": 1700' in result.stderr
+    assert '-    "det_limit_side": 960,' in result.stderr
+    assert '+    "det_limit_side": 1700,' in result.stderr
     for made in set(PLANS) - before:
         del PLANS[made]
 
