@@ -15,6 +15,7 @@ _SHARE_QUEUED = 0.5
 _PAGES, _LEAST_SECONDS, _MOST_SECONDS = 16, 0.5, 4.0
 _MEMORY_SECONDS = 90.0
 _DIP_SECONDS = 30.0
+_RATE_SECONDS = 4.0  # what is told of the speed forgets within about so long
 
 
 class Window:
@@ -55,7 +56,9 @@ class Window:
             self._conclude(now, lasted)
 
     def _conclude(self, now: float, lasted: float) -> None:
-        self.rate = self._settled / lasted
+        rate = self._settled / lasted
+        smoothed = self.rate + (rate - self.rate) * (1 - math.exp(-lasted / _RATE_SECONDS))
+        self.rate = smoothed if self.rate and rate else rate
         if self._settled:
             sojourn = self._area / self._settled
             self._sojourns.append((now, sojourn))

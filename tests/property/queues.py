@@ -46,6 +46,8 @@ class Queue:
     weights: Mapping[str, float]
     seconds: float
     workers: int = 2
+    slower: Callable[[float], float] = lambda now: 1.0
+    """By how much neighbours slow the engines at a time."""
     told: list[tuple[float, Document, QueuePlace]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -97,7 +99,7 @@ class Queue:
         one = self.documents[int(taken.offer.job)]
         one.released, one.counted = taken.last, min(one.counted, now + _BEFORE)
         for _ in range(taken.pages):
-            done = max(heapq.heappop(self._free), now + _BEFORE) + self.seconds
+            done = max(heapq.heappop(self._free), now + _BEFORE) + self.seconds * self.slower(now)
             heapq.heappush(self._free, done)
             heapq.heappush(self._fates, (done + _AFTER, int(taken.offer.job)))
 

@@ -3,6 +3,7 @@
 import math
 import random
 import statistics
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -115,9 +116,11 @@ CUSTOMERS = {"letters": (1.0, 60, 1, 4), "books": (1.0, 12, 10, 50), "mixed": (2
 """Weight, documents, and from how many to how many pages they have."""
 
 
-def waited(documents: list[Document], weights: dict[str, float]) -> tuple[float, float]:
+def waited(
+    documents: list[Document], weights: dict[str, float], slower: Callable[[float], float] = lambda now: 1.0
+) -> tuple[float, float]:
     """The median errors of the starts and of the ends that were told."""
-    queue = Queue(documents, weights, seconds=0.1)
+    queue = Queue(documents, weights, seconds=0.1, slower=slower)
     queue.run()
     starts = queue.errors(lambda place: place.starts_in_seconds, lambda one: one.counted)
     ends = queue.errors(lambda place: place.ends_in_seconds, lambda one: one.ended)
@@ -137,7 +140,16 @@ def test_what_is_told_comes_about_so_where_nobody_knows_how_long_documents_are(s
     assert (starts < 0.25, ends < 0.25) == (True, True), (starts, ends)
 
 
+def alike() -> list[Document]:
+    return [Document(name, pages) for name, pages in (("a", 1), ("b", 5), ("c", 30)) for _ in range(300 // pages)]
+
+
 def test_what_is_told_comes_about_where_documents_are_alike() -> None:
-    documents = [Document(name, pages) for name, pages in (("a", 1), ("b", 5), ("c", 30)) for _ in range(300 // pages)]
-    starts, ends = waited(documents, {"b": 3.0})
+    starts, ends = waited(alike(), {"b": 3.0})
     assert (starts < 0.05, ends < 0.05) == (True, True), (starts, ends)
+
+
+def test_what_is_told_does_not_follow_every_moment_of_the_speed() -> None:
+    drawn = random.Random(1)
+    starts, ends = waited(alike(), {}, lambda now: drawn.lognormvariate(0, 0.5) * (1.8 if math.sin(now) > 0 else 1.0))
+    assert (starts < 0.15, ends < 0.15) == (True, True), (starts, ends)
