@@ -19,7 +19,7 @@ SinkName = Literal[
 
 _MEMBER = (
     "KAFKA", "KAFKA_*", "BLOBS", "SLOT", "RUN_DIR", "METRICS_*", "DEV", "SESSION_SECONDS", "PUBLISH_SECONDS", "STREAM",
-    "INDEXES",
+    "INDEXES", "GRACE_SECONDS", "HALT_*", "LOOP_SECONDS", "STALL_SECONDS",
 )  # fmt: skip
 READS = {
     "worker": (*_MEMBER, "MODELS", "BATCH", "ENGINES", "MAX_*", "DECODE_*"),
@@ -31,7 +31,8 @@ READS = {
     ),
     "api": (
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",
-        "ENGINES", "UPLOAD_LIMIT", "DEADLINE_HOURS", "PUBLISH_SECONDS", "SLOT", "RUN_DIR",
+        "ENGINES", "UPLOAD_LIMIT", "DEADLINE_HOURS", "PUBLISH_SECONDS", "SLOT", "RUN_DIR", "MAX_STREAMS",
+        "MAX_WAITING_*",
     ),
 }  # fmt: skip
 """Settings by process, without `HEADRACE_`; a star stands for every name that begins so."""

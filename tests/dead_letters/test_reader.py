@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from schemas.dead_letters import Chosen, LetterFilter, LetterQuery
+from schemas.dead_letters import Chosen, LetterFilter, LetterQuery, cause_of
 from schemas.errors import BadRequest
 from sinks.dead_letters import DeadLetters
 from sinks.postgres.letter_reader import PostgresLetterReader
@@ -48,7 +50,14 @@ async def test_a_list_goes_page_by_page_through_every_letter_once(reader: Postgr
 
 
 async def test_filters_rule_out_what_they_name(reader: PostgresLetterReader, failed: str) -> None:
-    for where, pages in (({"step": "chunk"}, 1), ({"code": "decode_failed"}, 5), ({"state": ("redriven",)}, 0)):
+    [first, *_, last] = (await reader.letters("demo", LetterQuery(job=failed))).data
+    later = first.at + timedelta(seconds=1)
+    rules: list[tuple[dict[str, Any], int]] = [
+        ({"step": "chunk"}, 1), ({"code": "decode_failed"}, 5), ({"code": "other"}, 0), ({"state": ("redriven",)}, 0),
+        ({"cause": cause_of("ocr", "decode_failed", "page 9 is 7 wide")}, 4),
+        ({"since": last.at}, 5), ({"since": later}, 0), ({"until": later}, 5), ({"until": last.at}, 0),
+    ]  # fmt: skip
+    for where, pages in rules:
         assert len((await reader.letters("demo", LetterQuery(job=failed, **where))).data) == pages, where
 
 
