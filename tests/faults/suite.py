@@ -46,6 +46,10 @@ class Scene:
         self.expected[job] = promised
         return job
 
+    def promised(self) -> dict[str, Expected]:
+        """Every job of the row."""
+        return self.feeder.accepted | self.expected
+
     def last(self, seconds: float) -> None:
         """Let a fault last: its length is part of it."""
         time.sleep(seconds)
@@ -118,17 +122,18 @@ def run(row: Row, world: World, seed: int) -> Outcome:
     killer = Killer(world.stack, world.servers)
     scene = Scene(world, killer, chance, Feeder(world, chance, row.every, row.least))
     outcome = Outcome(row, kills=killer.log, told=scene.told)
+    broken = False
     try:
         _break(row, scene)
-        expected = scene.feeder.accepted | scene.expected
-        outcome.jobs = len(expected)
-        settle(world, expected)
+        broken = True
+        settle(world, scene.promised())
     except Exception as error:  # noqa: BLE001 whatever breaks in a row is that row's failure, and the next one runs
         outcome.fault = str(error) if isinstance(error, AssertionError) else repr(error)
     finally:
         world.mend()
-    expected = scene.feeder.accepted | scene.expected
-    outcome.verdict = judge(asyncio.run(world.history()), expected, world.plan.indexes)
+    outcome.jobs = len(scene.promised())
+    if broken:  # else all is still in the middle of its work, and tells nothing
+        outcome.verdict = judge(asyncio.run(world.history()), scene.promised(), world.plan.indexes)
     if not row.clocks:
         outcome.verdict.early.clear()
     outcome.neighbours = span.neighbours()

@@ -33,8 +33,9 @@ def of(outcomes: Sequence[Outcome], left_out: Mapping[Row, str]) -> Table:
     table = Table(title="What faults cost")
     for name in _HEAD:
         table.add_column(name, justify="left" if name == "fault" else "right")
+    wrong = {str(outcome.row.number) for outcome in outcomes if not outcome.passed}
     for cells in _rows(outcomes):
-        table.add_row(*cells, style=None if _right(cells) else "red")
+        table.add_row(*cells, style="red" if cells[0] in wrong else None)
     for row, reason in left_out.items():
         table.add_row(str(row.number), f"{row.name}: {reason}", style="yellow")
     return table
@@ -103,7 +104,3 @@ def _rows(outcomes: Iterable[Outcome]) -> Iterable[tuple[str, ...]]:
             "" if back is None else f"{back:.1f} s",
             f"{sum(one.seconds for one in runs):.0f} s",
         )  # fmt: skip
-
-
-def _right(cells: Sequence[str]) -> bool:
-    return cells[9] == cells[10] == "0"

@@ -41,7 +41,8 @@ def _newer(scene: Scene) -> None:
     scene.expect(_committed(scene, place) == placed[0], "a record of an unknown version was passed")
     scene.expect(len(read(scene.world.broker, DEAD_LETTERS.name)) == letters, "it became a dead letter")
     # The release that knows it comes: here, as if it had been read by then.
-    AdminClient(librdkafka(scene.world.broker)).delete_records([place])[place].result(30)
+    admin = AdminClient(librdkafka(scene.world.broker))  # which answers only while it is held
+    admin.delete_records([place])[place].result(30)
     since = len(scene.world.stack.events())
     os.kill(scene.world.stack.pids()["chunk-1"], signal.SIGTERM)
     scene.killer.recovered("chunk-1", since)
