@@ -1,13 +1,15 @@
 """`make mutants`: each mutant in a copy of the tree, against what is to catch it; who survives wants a test."""
 
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.mutants.catalogue import MUTANTS, SIMULATION, Mutant
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 1500
+AT_ONCE = 2
 LIMIT_SECONDS = 240
 
 
@@ -29,20 +32,31 @@ class Verdict:
 
 
 def main() -> int:
-    """Try the mutants whose names hold one of the words given, or all; 1 where one survived."""
+    """Try the mutants whose names hold one of the words given, or all, two at a time; 1 where one survived."""
     words = sys.argv[1:]
     chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-    verdicts = []
-    with _copied() as tree:
-        for mutant in chosen:
-            verdicts.append(verdict := _tried(tree, mutant))
+    began, survivors = time.monotonic(), []
+    with ExitStack() as trees, ThreadPoolExecutor(AT_ONCE) as hands:
+        free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for _ in range(AT_ONCE):
+            free.put(trees.enter_context(_copied()))
+        for verdict in hands.map(lambda mutant: _in_turn(free, mutant), chosen):
             _say(verdict)
-    survivors = [verdict.mutant.name for verdict in verdicts if not verdict.caught]
-    took = sum(verdict.seconds for verdict in verdicts)
-    sys.stdout.write(f"\n{len(verdicts) - len(survivors)} of {len(verdicts)} caught in {took:.0f} s\n")
+            survivors += [] if verdict.caught else [verdict.mutant.name]
+    caught = len(chosen) - len(survivors)
+    sys.stdout.write(f"\n{caught} of {len(chosen)} caught in {time.monotonic() - began:.0f} s\n")
     for name in survivors:
         sys.stdout.write(f"SURVIVED {name}\n")
     return 1 if survivors else 0
+
+
+def _in_turn(free: "queue.SimpleQueue[Path]", mutant: Mutant) -> Verdict:
+    """Try a mutant in a tree that no other uses meanwhile."""
+    tree = free.get()
+    try:
+        return _tried(tree, mutant)
+    finally:
+        free.put(tree)
 
 
 @contextmanager
@@ -99,7 +113,7 @@ def _first(output: str) -> str:
 def _say(verdict: Verdict) -> None:
     mutant = verdict.mutant
     state = "caught" if verdict.caught else "SURVIVED"
-    by = Path(mutant.caught_by).stem
+    by = Path(mutant.caught_by.partition("::")[0]).stem
     sys.stdout.write(
         f"{state:8} {mutant.name:58} {mutant.breaks:9} {by:16} {verdict.seconds:5.1f} s  {verdict.said[:110]}\n"
     )

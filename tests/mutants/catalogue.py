@@ -5,6 +5,11 @@ from dataclasses import dataclass
 SIMULATION = "simulation"
 FAN_IN = "tests/property/test_fan_in.py"
 FAIRNESS = "tests/simulation/test_fairness.py"
+RELEASE = "tests/dispatcher/test_release.py"
+REDRIVES = "tests/dead_letters/test_redrives.py"
+RESUMES = "tests/sinks/test_resumes.py"
+SWEEPS = "tests/sinks/test_sweeps.py"
+OUTAGES = "tests/unit/processors/test_outages.py"
 OUTBOX = "tests/relay/test_outbox.py"
 RUNNER = "tests/unit/processors/test_runner.py"
 
@@ -13,7 +18,7 @@ RUNNER = "tests/unit/processors/test_runner.py"
 class Mutant:
     """In `file`, `text` (which stands there once) becomes `wrong`; `breaks` names what is then promised in vain.
 
-    `caught_by`: the simulation, or a file of tests on the real thing.
+    `caught_by`: the simulation, or tests by file or name, on the real thing where SQL is wrong.
     """
 
     name: str
@@ -25,6 +30,7 @@ class Mutant:
 
 
 _RUNNER = "processors/runner.py"
+_DISPATCHER = "producers/dispatcher.py"
 _STREAM = "processors/stream/kafka_stream.py"
 _STATEMENTS = "sinks/postgres/statements.py"
 
@@ -251,7 +257,7 @@ MUTANTS = (
         "sinks/index_fence.py",
         " WHERE excluded.run >= indexed_pages.run\n",
         "\n",
-        "tests/sinks/test_pgvector.py",
+        "tests/contract/test_indexes.py::test_a_later_run_replaces_a_page_and_an_earlier_one_no_more",
     ),
     Mutant(
         "the position lies outside of the transaction",
@@ -300,5 +306,236 @@ MUTANTS = (
         "self._ring.rotate(-1)",
         "self._ring.rotate(0)",
         FAIRNESS,
+    ),
+    Mutant(
+        "a round gives by the room of the moment",
+        "fairness",
+        "producers/round_robin.py",
+        "            self._served.clear()\n            self._quantum = quantum\n",
+        "            self._served.clear()\n        self._quantum = quantum\n",
+        FAIRNESS,
+    ),
+    Mutant(
+        "who has no more room goes to the end",
+        "fairness",
+        "producers/round_robin.py",
+        "if tenant not in left or self._deficits[tenant] < 1:",
+        "if True:",
+        FAIRNESS,
+    ),
+    Mutant(
+        "interactive work stops bulk work",
+        "fairness",
+        "producers/lanes.py",
+        'reserve = max(1, window // RESERVE) if waiting["bulk"] else 0',
+        "reserve = 0",
+        FAIRNESS,
+    ),
+    Mutant(
+        "the window is not looked at",
+        "window",
+        "producers/lanes.py",
+        'room = max(0, window - total, reserve - in_work["bulk"])',
+        "room = max(0, window)",
+        FAIRNESS,
+    ),
+    Mutant(
+        "slices are forgotten before they are published",
+        "I1",
+        _DISPATCHER,
+        "        await self._parts.publisher.publish([record for release in releases for record in release.records])\n",
+        "        await self._backlog.forget(releases)\n"
+        "        await self._parts.publisher.publish([record for release in releases for record in release.records])\n",
+    ),
+    Mutant(
+        "what was decided is not published again",
+        "I1",
+        _DISPATCHER,
+        "[*await self._backlog.unconfirmed(), *",
+        "[*",
+    ),
+    Mutant(
+        "slices of a job have one name",
+        "I2",
+        "sinks/postgres/waiting.py",
+        "digests=(str(row.first), str(row.last))",
+        "digests=()",
+    ),
+    Mutant(
+        "a slice begins where the one before it ended",
+        "I2",
+        "sinks/postgres/waiting.py",
+        "row.run, row.released + 1, pages)",
+        "row.run, max(1, row.released), pages)",
+    ),
+    Mutant(
+        "the backlog takes no notice of what it has forgotten",
+        "I1",
+        "sinks/postgres/waiting.py",
+        "            await bulk(connection, sql.FORGET_SLICES, slices)\n",
+        "",
+    ),
+    Mutant(
+        "two leaders release the same pages",
+        "I2",
+        "sinks/postgres/waiting_statements.py",
+        "WHERE (waiting.job, waiting.run, waiting.released) = (chosen.job, chosen.run, chosen.first - 1)",
+        "WHERE (waiting.job, waiting.run) = (chosen.job, chosen.run)",
+        RELEASE,
+    ),
+    Mutant(
+        "what is cancelled or too late while it waits is worked on",
+        "cancel",
+        _DISPATCHER,
+        ", *await self._backlog.stopped()]",
+        "]",
+        RELEASE,
+    ),
+    Mutant(
+        "a submission that is read again waits again",
+        "I2",
+        "sinks/dispatcher.py",
+        "return [unseen[uuid.UUID(str(found))] for found in new]",
+        "return list(unseen.values())",
+        RELEASE,
+    ),
+    Mutant(
+        "a delayed record comes back as its first attempt",
+        "I4",
+        "processors/outcomes.py",
+        "told = {_ATTEMPT: str(attempt),",
+        "told = {_ATTEMPT: str(1),",
+        OUTAGES,
+    ),
+    Mutant(
+        "a halted step works on",
+        "halts",
+        _RUNNER,
+        "            if self.halted():\n",
+        "            if not batch:\n",
+    ),
+    Mutant(
+        "a step does not halt itself",
+        "halts",
+        "processors/halts.py",
+        "if total < self._limits.least or",
+        "if total > 0 or",
+        OUTAGES,
+    ),
+    Mutant(
+        "the callers' faults halt the step",
+        "halts",
+        _RUNNER,
+        "bad = isinstance(outcome, Reject) and not outcome.input_at_fault\n",
+        "bad = isinstance(outcome, Reject)\n",
+        OUTAGES,
+    ),
+    Mutant(
+        "a redrive keeps the run that failed",
+        "I1",
+        "sinks/redriven.py",
+        '"run": run, "plan": plan, "attempt": 1',
+        '"run": own.run, "plan": plan, "attempt": 1',
+    ),
+    Mutant(
+        "nobody hears which pages are redriven",
+        "I1",
+        "sinks/redrives.py",
+        "if reopened and 0 not in reopened:",
+        "if not reopened:",
+    ),
+    Mutant(
+        "redriven letters stay open",
+        "I2",
+        "sinks/redrives.py",
+        "        await bulk(connection, letters.CLOSE, self.closed)\n",
+        "",
+        REDRIVES,
+    ),
+    Mutant(
+        "anybody redrives anybody's letters",
+        "tenants",
+        "sinks/postgres/letters.py",
+        "WHERE id = ANY(CAST(:ids AS uuid[])) AND tenant = :tenant AND state = 'open'",
+        "WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'open'",
+        f"{REDRIVES}::test_a_letter_of_another_tenant_is_nobodys_to_redrive",
+    ),
+    Mutant(
+        "each repeat of a rejection is a letter of its own",
+        "I5",
+        "sinks/letter_rows.py",
+        "named = str(envelope.id) if readable else f",
+        "named = f",
+    ),
+    Mutant(
+        "a letter is lost where its job is not known yet",
+        "I5",
+        "sinks/postgres/letters.py",
+        "LEFT JOIN jobs ON jobs.id = letter.job AND jobs.tenant = told_tenant",
+        "JOIN jobs ON jobs.id = letter.job AND jobs.tenant = told_tenant",
+        REDRIVES,
+    ),
+    Mutant(
+        "what is done is resumed, what failed is not",
+        "I1",
+        "sinks/resumes.py",
+        'if fate(page.kinds, needed) == "indexed"}',
+        'if fate(page.kinds, needed) != "indexed"}',
+    ),
+    Mutant(
+        "a resume that is asked for twice is two runs",
+        "runs",
+        "sinks/resumes.py",
+        "if job is None or not (await connection.scalars(statements.REMEMBER, asked)).all():",
+        "if job is None:",
+        f"{RESUMES}::test_asking_twice_is_one_run",
+    ),
+    Mutant(
+        "a resume's run is one that was",
+        "runs",
+        "sinks/resumes.py",
+        "SET last_run = 1 + greatest(",
+        "SET last_run = greatest(",
+        RESUMES,
+    ),
+    Mutant(
+        "the sweep's clock is the wall's",
+        "lifetimes",
+        "sinks/sweeps.py",
+        "SELECT CASE WHEN bool_and(known >= partitions) THEN min(through) END",
+        "SELECT now()",
+        f"{SWEEPS}::test_a_projector_that_stands_still_or_was_never_there_keeps_everything",
+    ),
+    Mutant(
+        "a partition that was never read is no matter",
+        "lifetimes",
+        "sinks/sweeps.py",
+        "bool_and(known >= partitions)",
+        "bool_or(known > 0)",
+        f"{SWEEPS}::test_a_projector_that_stands_still_or_was_never_there_keeps_everything",
+    ),
+    Mutant(
+        "an expired job's run has no name of its own",
+        "I1",
+        "sinks/overdue.py",
+        'f"{job.id}|overdue|{job.run}"',
+        'f"{job.id}|overdue"',
+        "tests/sinks/test_overdue.py",
+    ),
+    Mutant(
+        "what ended is expired once more",
+        "I1",
+        "sinks/overdue.py",
+        "WHERE finished_at IS NULL AND id > :after",
+        "WHERE id > :after",
+        "tests/sinks/test_overdue.py::test_a_job_that_ended_is_never_expired",
+    ),
+    Mutant(
+        "pages of an earlier run are missed",
+        "runs",
+        "sinks/page_round.py",
+        "AND shown.run = results.run",
+        "",
+        "tests/sinks/test_page_round.py::test_what_is_not_to_be_there_is_not_missed",
     ),
 )

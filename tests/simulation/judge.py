@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from processors.attempts import LIMIT
 from schemas import topics
+from schemas.control import StepOrder, step_key
 from schemas.documents import ChunksIndexed, PartSkipped, SliceReleased
 from schemas.envelope import NAMESPACE
 from schemas.jobs import ENDS, TERMINAL, JobState
@@ -18,6 +19,8 @@ from tests.simulation.database import Connection
 from tests.simulation.log import Message
 from tests.simulation.world import World, name_of, number_of
 
+KNOWN_SECONDS = 1.5
+"""After which an order is known everywhere, and what ran when it came has ended."""
 SKIPPED, INDEXED = PartSkipped.kind(), ChunksIndexed.kind()
 
 
@@ -30,6 +33,7 @@ class Judge:
         self._on_log: set[tuple[str, str]] = set()
         self._letters: set[str] = set()
         self._delayed: dict[str, int] = {}
+        self._halted_at: float | None = None
         self._passed: dict[tuple[str, TopicPartition], int] = {}
         world.log.on_append.append(self._append)
         world.log.on_commit.append(self._commit)
@@ -47,9 +51,21 @@ class Judge:
             self._delayed[headers["ce_id"].decode()] = int(headers["ce_attempt"])
         if name := headers.get("ce_id"):
             self._on_log.add((message.topic, name.decode()))
+        if message.topic == topics.CONTROL.name and message.key == step_key("ocr"):
+            order = StepOrder.model_validate_json(message.value or b"")
+            self._halted_at = self._world.loop.now if order.halted else None
+        if message.topic == topics.VECTORS.name and self._halts():
+            self.blame("halts", "a page was read while ocr was halted")
         self._world.note(
             f"+ {message.topic}[{message.partition}]@{message.offset} {headers.get('ce_id', b'').decode()}"
         )
+
+    def _halts(self) -> bool:
+        """Whether ocr is halted, and every worker knows it; what a broken log or a sleeper says late is let pass."""
+        late = {"pause", "log down", "answers lost", "repeat"}
+        if self._halted_at is None or any(fault.kind in late for fault in self._world.plan.faults):
+            return False
+        return self._world.loop.now > self._halted_at + KNOWN_SECONDS
 
     def _commit(self, group: str, partition: TopicPartition, offset: int) -> None:
         """I4: below a committed offset everything has its outcome where no crash can take it away."""
@@ -233,6 +249,8 @@ class Judge:
                     self.blame("I2", f"pages {payload.first}-{payload.last} of {name_of(job)} have two names")
         for number, plan in enumerate(self._world.plan.jobs):
             slices = sorted(pages[number])
+            if len(set(pages[number].values())) < len(slices):
+                self.blame("I2", f"slices of {name_of(number)} have one name")
             for (_, last), (first, _) in itertools.pairwise(slices):
                 if first != last + 1:
                     self.blame("I2", f"{name_of(number)} was released as {slices}")
@@ -250,6 +268,13 @@ class Judge:
             for (job, part, kind), row in self._world.database.table("parts").items()
             if kind == "failed"
         }
+        stored = Counter(
+            (row["job"], row["part"], row["run"], row["step"])
+            for row in self._world.database.table("dead_letters").values()
+        )
+        for place, count in stored.items():
+            if count > 1:
+                self.blame("I5", f"one failure is {count} letters: {place}")
         if lost := failed - letters:
             self.blame("I5", f"failed without a dead letter: {sorted(lost)}")
 

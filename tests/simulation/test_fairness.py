@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.lanes import Lanes
+from producers.lanes import RESERVE, Lanes
 from producers.round_robin import SLICE, Offer, RoundRobin
 
 
@@ -41,3 +41,18 @@ def test_interactive_pages_beyond_the_allowance_are_not_released_as_such(allowan
     offers = [Offer("greedy", "interactive", f"j{n}", 1, 1, 30) for n in range(20)]
     chosen = lanes.choose(offers, {}, window)
     assert 0 < sum(item.pages for item in chosen if item.lane == "interactive") <= allowance
+
+
+@settings(deadline=None)
+@given(window=st.integers(4, 200), interactive=st.integers(0, 300), bulk=st.integers(0, 300))
+def test_work_fills_the_window_and_no_more_and_some_of_it_is_always_bulk(
+    window: int, interactive: int, bulk: int
+) -> None:
+    held = {("interactive", "x"): interactive, ("bulk", "x"): bulk}
+    offers = [Offer(f"t{n % 8}", "interactive" if n % 2 else "bulk", f"j{n}", 1, 1, 30) for n in range(160)]
+    chosen = Lanes({}, 64).choose(offers, held, window)
+    pages = {lane: sum(item.pages for item in chosen if item.lane == lane) for lane in ("interactive", "bulk")}
+    reserve = max(1, window // RESERVE)
+    assert pages["interactive"] <= max(0, window - reserve - interactive)
+    assert pages["bulk"] <= max(0, window - interactive - bulk - pages["interactive"], reserve - bulk)
+    assert bulk + pages["bulk"] >= min(reserve, 600), "interactive floods slow bulk, and cannot stop it"

@@ -174,8 +174,9 @@ async def test_a_log_that_is_away_is_waited_for_and_no_offset_passes_before(tmp_
     assert bench.handler.batches == [1], "the work was not done again"
 
 
-async def test_one_bad_record_of_a_batch_harms_no_other(tmp_path: Path) -> None:
-    bench = Bench(Handler(ValueError("secret words"), [OUT], Encrypted(), [OUT]), tmp_path)
+@pytest.mark.parametrize("whole", [ValueError("secret words"), Encrypted()], ids=["unknown", "one task's"])
+async def test_one_bad_record_of_a_batch_harms_no_other(tmp_path: Path, whole: Exception) -> None:
+    bench = Bench(Handler(whole, [OUT], Encrypted(), [OUT]), tmp_path)
     await bench.work(_record(0), _record(1), _record(2))
     assert bench.handler.batches == [3, 1, 1, 1]
     assert len(bench.log.on("out")) == 2
