@@ -1,6 +1,7 @@
 """`python -m tests.simulation`: histories for some seconds, or one of them again, exactly and line by line."""
 
 import argparse
+import logging
 import sys
 
 from tests.simulation import farm
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, help="so many seeds instead of so many seconds")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
+    logging.disable(logging.CRITICAL)
     if given.seed is not None:
         return _told(of_seed(given.seed))
     if given.plan is not None:

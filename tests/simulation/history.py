@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import logging
 from dataclasses import dataclass
 
 from tests.simulation import callers, faults
@@ -42,7 +41,6 @@ def of_seed(seed: int) -> History:
 
 def run(plan: Plan) -> History:
     """Run a plan until nothing is left to do, and judge."""
-    logging.disable(logging.CRITICAL)
     collects = gc.isenabled()
     gc.disable()  # a third of the time otherwise; what a history leaves is let go of in the end
     world = World(plan)
@@ -56,7 +54,6 @@ def run(plan: Plan) -> History:
         world.close()
         if collects:
             gc.enable()
-        logging.disable(logging.NOTSET)
 
 
 def _run(world: World, judge: Judge) -> None:

@@ -9,7 +9,7 @@ from schemas.envelope import Lane
 
 Fate = Literal["ok", "slow", "twice", "later", "refused", "broken", "poison"]
 FATES: tuple[Fate, ...] = ("ok", "slow", "twice", "later", "refused", "broken", "poison")
-_OFTEN = (12, 2, 1, 0.05, 2, 0.3, 0.4)
+_OFTEN = (12, 2, 0.5, 0.05, 2, 0.3, 0.4)
 Again = Literal["", "redrive", "resume"]
 FaultKind = Literal[
     "kill", "crash", "pause", "log down", "answers lost", "database down", "slow commits", "repeat", "join", "leave"
@@ -80,14 +80,14 @@ class Plan:
 def drawn(seed: int) -> Plan:
     """The plan of a seed: two or three jobs of two tenants with one to three pages each, one or two faults."""
     dice = random.Random(seed * 2 + 1)
-    jobs = tuple(_job(dice, number) for number in range(dice.choice((2, 2, 3))))
+    jobs = tuple(_job(dice, number) for number in range(dice.choice((2, 2, 2, 3))))
     faults = tuple(_fault(dice) for _ in range(dice.choice((1, 1, 2, 3))))
     halts = any("broken" in job.pages for job in jobs) and dice.random() < 0.7
     return Plan(seed, jobs, faults, dice.random() < 0.4, halts)
 
 
 def _job(dice: random.Random, number: int) -> JobPlan:
-    pages = tuple(dice.choices(FATES, _OFTEN, k=dice.choice((1, 1, 2, 3))))
+    pages = tuple(dice.choices(FATES, _OFTEN, k=dice.choice((1, 1, 1, 2, 2, 3))))
     cancel = round(dice.uniform(0, 1.5), 3) if dice.random() < 0.12 else None
     at = round(dice.uniform(0, 1.0), 3)
     again: Again = dice.choices(("", "redrive", "resume"), (6, 3, 1))[0]
@@ -103,9 +103,9 @@ def _fault(dice: random.Random) -> Fault:
         case "crash":
             return Fault(kind, at, dice.choice(TARGETS), steps=dice.randint(0, 120))
         case "pause":
-            return Fault(kind, at, dice.choice(TARGETS), seconds=dice.choice((0.5, 2.0, 4.5, 6.0)))
+            return Fault(kind, at, dice.choice(TARGETS), seconds=dice.choice((0.5, 2.0, 4.0)))
         case "log down" | "database down" | "answers lost" | "slow commits":
-            return Fault(kind, at, seconds=dice.choice((0.3, 1.0, 3.0)))
+            return Fault(kind, at, seconds=dice.choice((0.3, 1.0, 2.0)))
         case "repeat":
             return Fault(kind, at, steps=dice.randint(1, 5))
         case "join" | "leave":

@@ -1,10 +1,13 @@
 """Histories that crash, repeat, delay and reorder: the promises hold in all of them, and a seed replays exactly."""
 
+import logging
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +16,13 @@ from tests.simulation.plan import FATES, FAULTS, Fault, JobPlan, Plan, drawn, ta
 
 SEEDS = int(os.environ.get("HEADRACE_SIMULATION_SEEDS", "250"))
 EXAMPLES = int(os.environ.get("HEADRACE_SIMULATION_EXAMPLES", "60"))
+
+
+@pytest.fixture(autouse=True)
+def quietly() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def test_no_seed_loses_doubles_or_strands_anything() -> None:
