@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.catalogue import MUTANTS, SIMULATION, Mutant
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import SIMULATION, Mutant
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 1500

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.catalogue import MUTANTS, SIMULATION, Mutant
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import SIMULATION, Mutant
 
 ROOT = Path(__file__).parents[2]
 
