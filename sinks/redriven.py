@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from producers.claims import put_aside
 from schemas import topics
-from schemas.codec import KINDS, page_spread
+from schemas.codec import KINDS, page_spread, submission_id
 from schemas.dead_letters import foreign
 from schemas.documents import Edits, JobSubmitted, PageRead, Payload, SliceReleased
 from schemas.envelope import NAMESPACE, Envelope, child_span
@@ -74,7 +74,7 @@ def begun_anew(letter: Letter, edits: Edits, run: int) -> dict[str, Any]:
     payload = _edited(letter, edits) or _payload(letter)
     assert isinstance(payload, JobSubmitted | SliceReleased)
     submitted = JobSubmitted(source=payload.source, filename=payload.filename, pipeline=payload.pipeline)
-    name = uuid.uuid5(NAMESPACE, f"{letter.job}|{payload.source.sha256}|{run}")
+    name = submission_id(letter.job, payload.source.sha256, run)
     envelope = _anew(letter, edits, run).model_copy(update={"id": name, "kind": submitted.kind()})
     value = submitted.model_dump_json().encode()
     return announced(envelope, Outgoing(topics.JOBS.name, letter.job.encode(), value, envelope.headers()))

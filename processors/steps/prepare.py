@@ -1,7 +1,6 @@
 """prepare: a document becomes page pictures, or sections of text where it has none."""
 
 import io
-import uuid
 from collections.abc import Callable, Sequence
 
 from PIL import Image
@@ -14,9 +13,9 @@ from processors.steps.answers import answer_each
 from processors.steps.sections import section_read
 from processors.steps.text_layer import good_layer, judge, runs_level, turned
 from processors.steps.upright import Upright, quarter_turned, upright
-from schemas.codec import follow, page_spread
+from schemas.codec import follow, page_spread, submission_id
 from schemas.documents import DocumentPrepared, Line, PagePrepared, Payload, SliceReleased, TextLayer, Times
-from schemas.envelope import NAMESPACE, Envelope
+from schemas.envelope import Envelope
 from schemas.media import DOCUMENTS, GIF, PNG, WEBP, media_type
 from schemas.pages import picture_key, prepared_key
 from schemas.plans import PLANS
@@ -116,11 +115,11 @@ class Prepare:
 
 
 def _of_document(task: Task) -> Envelope:
-    """The envelope that a document's pages follow: the same in each of its slices, so that no cut changes their ids."""
+    """The envelope that a document's pages follow: that of its submission, so that no cut changes their ids."""
     assert isinstance(task.payload, SliceReleased)
     envelope = task.envelope
-    named = "|".join((envelope.job, str(envelope.run), task.payload.source.sha256))
-    return envelope.model_copy(update={"id": uuid.uuid5(NAMESPACE, named)})
+    named = submission_id(envelope.job, task.payload.source.sha256, envelope.run)
+    return envelope.model_copy(update={"id": named})
 
 
 def _moved(layer: TextLayer, stood: Upright, image: Image.Image) -> TextLayer:

@@ -1,5 +1,6 @@
 """The steps in a row, on a real folder of blobs, a real decoding child, and engines that mean nothing."""
 
+import dataclasses
 import io
 import math
 import uuid
@@ -28,6 +29,7 @@ from schemas.documents import (
     SliceReleased,
     TextLayer,
 )
+from schemas.envelope import NAMESPACE
 from schemas.errors import (
     BlobMissing,
     DecodeFailed,
@@ -37,6 +39,7 @@ from schemas.errors import (
     Truncated,
     UnsupportedMedia,
 )
+from schemas.plans import DOCUMENT
 from schemas.records import Outgoing
 from schemas.settings import Settings
 from schemas.work import Answer, Step, Task
@@ -125,6 +128,22 @@ def test_a_repeat_of_the_same_work_makes_the_same_ids_and_bytes(
     once, again = (records(prepare.run([work])[0]) for _ in range(2))
     assert [task(record).envelope.id for record in once] == [task(record).envelope.id for record in again]
     assert [record.value for record in once] == [record.value for record in again]
+
+
+@pytest.mark.parametrize("run", [1, 2])
+def test_what_is_made_of_a_slice_follows_from_its_submission_as_in_the_release_that_knew_no_slices(
+    prepare: Prepare, blobs: FolderBlobs, tmp_path: Path, run: int
+) -> None:
+    released = submitted(blobs, letter(tmp_path, 2))
+    released = dataclasses.replace(released, envelope=released.envelope.model_copy(update={"run": run}))
+    assert isinstance(released.payload, SliceReleased)
+    named = "|".join((JOB, released.payload.source.sha256, *(["2"] if run == 2 else [])))
+    whole = released.envelope.model_copy(update={"id": uuid.uuid5(NAMESPACE, named)})
+    digests = DOCUMENT.digest("prepare"), FakeOrienter().stamp.digest
+    made = [task(record).envelope for record in records(prepare.run([released])[0])]
+    assert [one.id for one in made] == [
+        whole.follow(one.kind, "prepare", part=one.part, digests=digests).id for one in made
+    ]
 
 
 def test_a_bad_document_fails_alone(prepare: Prepare, blobs: FolderBlobs, tmp_path: Path) -> None:
