@@ -4,7 +4,8 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, get_args
+from pathlib import Path
+from typing import get_args
 
 import httpx2
 import pytest
@@ -25,11 +26,13 @@ from tests.unit.decoding.documents import ENCRYPTED
 
 pytestmark = [pytest.mark.stack, pytest.mark.needs("prometheus")]
 WORK = "sum(headrace_step_records_total{step='index-pgvector'})"
+LONG, PAGES = 120, 132
+"""Pages of a document that is too long to go to work at once, and of all."""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with Session(tmp_path_factory.mktemp("observed"), {"HEADRACE_ENGINES": "fake"}) as running:
+    with Session(tmp_path_factory.mktemp("observed"), {"HEADRACE_ENGINES": "fake", "HEADRACE_WEIGHTS": '{"demo": 2}'}) as running:
         yield running
 
 
@@ -43,19 +46,21 @@ def prometheus(stack: Session, tmp_path_factory: pytest.TempPathFactory) -> Iter
         slots = stack.pids().keys() - {"kafka", "postgres"}
         until(lambda: len(watching.ask("up == 1")) == len(slots) + 1, 30, "every process to be scraped")
         until(lambda: watching.ask("headrace_group_lag_records"), 30, "the lag to be seen")
-        _work(stack, tmp_path_factory.mktemp("letters") / "four.pdf")
-        until(lambda: _value(watching, WORK) >= 12, 30, "the work to be seen")
+        _work(stack, tmp_path_factory.mktemp("letters"))
+        until(lambda: _value(watching, WORK) >= PAGES, 30, "the work to be seen")
         until(lambda: _value(watching, "sum(headrace_step_rejects_total)") >= 1, 30, "the refusal to be seen")
         until(lambda: _value(watching, "max(headrace_dead_letters_records)") >= 1, 30, "the dead letter to be seen")
-        until(lambda: _value(watching, "sum(headrace_relay_records_total)") >= 15, 30, "the relay to be seen")
+        until(lambda: _value(watching, "sum(headrace_relay_records_total)") >= PAGES + 4, 30, "the relay to be seen")
         yield watching
 
 
-def _work(stack: Session, path: Any) -> None:
-    letters(path, 4)
+def _work(stack: Session, folder: Path) -> None:
+    letters(four := folder / "four.pdf", 4)
+    letters(long := folder / "long.pdf", LONG)
     with httpx2.Client(base_url=stack.url, headers=stack.headers(), timeout=30) as client:
         refused = submit(client, ENCRYPTED).json()["id"]
-        jobs = [submit(client, path.read_bytes(), document_id=f"d{n}").json()["id"] for n in range(3)]
+        jobs = [submit(client, four.read_bytes(), document_id=f"d{n}").json()["id"] for n in range(3)]
+        jobs.append(submit(client, long.read_bytes()).json()["id"])
         assert {ended(client, job)["state"] for job in jobs} == {"succeeded"}
         assert ended(client, refused)["state"] == "failed"
         assert client.post("/v1/search", json={"query": "letter"}).status_code == 200
@@ -68,7 +73,7 @@ def _value(prometheus: Prometheus, expression: str) -> float:
 
 
 def test_every_panel_has_something_to_show(prometheus: Prometheus) -> None:
-    asked = {query: prometheus.ask(query.expression) for query in queries()}
+    asked = {query: prometheus.seen(query.expression) for query in queries()}
     assert len(asked) > 40
     assert [query for query, series in asked.items() if not series] == []
     for query, series in asked.items():
@@ -76,8 +81,8 @@ def test_every_panel_has_something_to_show(prometheus: Prometheus) -> None:
 
 
 def test_what_the_panels_say_of_the_work_is_what_was_done(prometheus: Prometheus) -> None:
-    assert _value(prometheus, "sum(headrace_api_accepted_total)") == 4
-    assert _value(prometheus, "sum(headrace_step_records_total{step='ocr', outcome='emit'})") == 12
+    assert _value(prometheus, "sum(headrace_api_accepted_total)") == 5
+    assert _value(prometheus, "sum(headrace_step_records_total{step='ocr', outcome='emit'})") == PAGES
     assert _value(prometheus, "max(headrace_dead_letters_records)") == 1
     (letter,) = prometheus.ask("headrace_step_rejects_total > 0")
     assert (letter["metric"]["step"], letter["metric"]["code"]) == ("prepare", "encrypted_document")
@@ -99,7 +104,7 @@ def test_every_label_has_values_of_a_closed_set(stack: Session, prometheus: Prom
     closed = {
         "step": {*STEPS, *SINKS, *ALONE}, "outcome": {"emit", "retry", "reject", "hold", "skip"},
         "code": set(_codes(errors.HeadraceError)), "route": {*routes, "/openapi.json", "/docs", "unmatched"},
-        "group": set(GROUPS), "topic": topics, "status": {str(number) for number in range(200, 600)},
+        "group": set(GROUPS), "topic": topics, "lane": {"interactive", "bulk"}, "tenant": {"demo"}, "status": {str(number) for number in range(200, 600)},
     }  # fmt: skip
     known = {"__name__", "instance", "job", "service", "le", "version", *closed}
     for series in prometheus.get("series", **{"match[]": '{__name__=~"headrace_.+"}'}):

@@ -76,6 +76,7 @@ def test_secrets_reach_only_the_processes_that_use_them(stack: Running) -> None:
     assert {name for name in told if "HEADRACE_API_KEYS" in told[name]} == {"api-1", "api-2"}
     assert {name for name in told if "HEADRACE_POSTGRES" in told[name]} == {
         "api-1", "api-2", "projector-1", "index-pgvector-1", "relay-1", "dead-letters-1", "reconciler-1",
+        "dispatcher-1",
     }  # fmt: skip
     assert not any("HEADRACE_POSTGRES_ADMIN" in environment for environment in told.values())
 
