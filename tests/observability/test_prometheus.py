@@ -26,13 +26,15 @@ from tests.unit.decoding.documents import ENCRYPTED
 
 pytestmark = [pytest.mark.stack, pytest.mark.needs("prometheus")]
 WORK = "sum(headrace_step_records_total{step='index-pgvector'})"
-LONG, PAGES = 120, 132
+LONG, PAGES = 60, 72
 """Pages of a document that is too long to go to work at once, and of all."""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with Session(tmp_path_factory.mktemp("observed"), {"HEADRACE_ENGINES": "fake", "HEADRACE_WEIGHTS": '{"demo": 2}'}) as running:
+    with Session(
+        tmp_path_factory.mktemp("observed"), {"HEADRACE_ENGINES": "fake", "HEADRACE_WEIGHTS": '{"demo": 2}'}
+    ) as running:
         yield running
 
 
@@ -61,7 +63,7 @@ def _work(stack: Session, folder: Path) -> None:
         refused = submit(client, ENCRYPTED).json()["id"]
         jobs = [submit(client, four.read_bytes(), document_id=f"d{n}").json()["id"] for n in range(3)]
         jobs.append(submit(client, long.read_bytes()).json()["id"])
-        assert {ended(client, job)["state"] for job in jobs} == {"succeeded"}
+        assert {ended(client, job, 120)["state"] for job in jobs} == {"succeeded"}
         assert ended(client, refused)["state"] == "failed"
         assert client.post("/v1/search", json={"query": "letter"}).status_code == 200
         assert client.get("/v1/jobs/job_none").status_code == 404
@@ -104,7 +106,8 @@ def test_every_label_has_values_of_a_closed_set(stack: Session, prometheus: Prom
     closed = {
         "step": {*STEPS, *SINKS, *ALONE}, "outcome": {"emit", "retry", "reject", "hold", "skip"},
         "code": set(_codes(errors.HeadraceError)), "route": {*routes, "/openapi.json", "/docs", "unmatched"},
-        "group": set(GROUPS), "topic": topics, "lane": {"interactive", "bulk"}, "tenant": {"demo"}, "status": {str(number) for number in range(200, 600)},
+        "group": set(GROUPS), "topic": topics,
+        "lane": {"interactive", "bulk"}, "tenant": {"demo"}, "status": {str(number) for number in range(200, 600)},
     }  # fmt: skip
     known = {"__name__", "instance", "job", "service", "le", "version", *closed}
     for series in prometheus.get("series", **{"match[]": '{__name__=~"headrace_.+"}'}):
