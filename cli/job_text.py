@@ -29,7 +29,7 @@ def show_view(view: JobView) -> None:
         "file": view.filename,
         "document": f"{view.document_id or '?'} (revision {view.revision or '?'})",
         "pages": f"{view.pages_done}/{view.pages_total or '?'}",
-        "queue": view.queue and _place(view.queue),
+        "queue": view.queue and place(view.queue),
         "created": view.created_at,
         "started": view.started_at,
         "finished": view.finished_at,
@@ -40,7 +40,8 @@ def show_view(view: JobView) -> None:
         note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
 
 
-def _place(queue: QueuePlace) -> str:
+def place(queue: QueuePlace) -> str:
+    """Where a waiting job stands, and what is known of when its turn comes."""
     times = {"starts": queue.starts_in_seconds, "ends": queue.ends_in_seconds}
     told = (f"{name} in about {seconds:.0f} s" for name, seconds in times.items() if seconds is not None)
     return ", ".join((f"{queue.pages_ahead} pages ahead", *told))

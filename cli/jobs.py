@@ -1,5 +1,6 @@
 """`headrace jobs list`, `get`, `watch`, `cancel` and `retry`."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +13,7 @@ from cli.errors import CliError, Exit
 from cli.output import AsJson, AsLines, note, plain, show, show_json, show_line
 
 if TYPE_CHECKING:
+    from cli.client import Client
     from schemas.jobs import JobView
 
 _PATIENCE = 10.0  # seconds for the last question to a server that restarts
@@ -102,10 +104,21 @@ def watch(
     with connect() as client:
         for event in follow(client, job, after=after, run=run, until=until):
             show_line(event.model_dump(mode="json")) if as_json else show(event_line(event))
+            if event.event == "job.queued" and not as_json:
+                _tell_place(client, job)
         view = client.job(job, until=time.monotonic() + _PATIENCE)
     for failure in view.errors:
         note(f"error: page {failure.page}: {failure.step}: {failure.code}: {plain(failure.detail)}")
     raise typer.Exit(Exit.OK if view.state is JobState.SUCCEEDED else Exit.FAILED)
+
+
+def _tell_place(client: "Client", job: str) -> None:
+    """Say where the job stands, while it waits; what cannot be told now is left untold."""
+    from cli.job_text import place
+
+    with contextlib.suppress(CliError):
+        if (queue := client.job(job).queue) is not None:
+            note(f"queue: {place(queue)}")
 
 
 @connected

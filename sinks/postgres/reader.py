@@ -39,23 +39,28 @@ _THROUGH = text("""
     SELECT CASE WHEN count(*) >= :partitions THEN min(through) END FROM projection WHERE topic = :topic
 """)
 _JOB = text("SELECT * FROM jobs WHERE id = :job")
-# In the order in which a tenant's jobs are released.
+# In the order in which a tenant's jobs are released. Only of those that have begun is anything looked up: all others
+# may be fifty thousand, and are counted by their index.
 _BACKLOG = text("""
-    SELECT own.lane, total IS NOT NULL AS counted, greatest(coalesce(total, 1) - released, 0) AS pages,
-        ahead.pages AS ahead, ahead.uncounted
+    SELECT own.lane, total IS NOT NULL AS counted, greatest(coalesce(total, 1) - own.released, 0) AS pages,
+        untouched.jobs + begun.pages AS ahead, untouched.jobs + begun.uncounted AS uncounted
     FROM waiting_jobs AS own
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(greatest(coalesce(other.pages_total, 1) - before.released, 0)), 0)::bigint AS pages,
-            count(*) FILTER (WHERE other.pages_total IS NULL) AS uncounted
-        FROM waiting_jobs AS before LEFT JOIN jobs AS other ON other.id = before.job
-        WHERE before.tenant = own.tenant AND before.lane = own.lane
-            AND NOT (before.released > 0 AND coalesce(other.whole, false))
-            AND (before.accepted, before.job) < (own.accepted, own.job)
-    ) AS ahead
     LEFT JOIN LATERAL (
         SELECT pages_total AS total, whole FROM jobs WHERE id = own.job
     ) AS known ON true
-    WHERE job = :job AND NOT (released > 0 AND coalesce(whole, false)) ORDER BY run DESC LIMIT 1
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS jobs FROM waiting_jobs AS before
+        WHERE (before.tenant, before.lane, before.released) = (own.tenant, own.lane, 0)
+            AND (before.accepted, before.job) < (own.accepted, own.job)
+    ) AS untouched
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(greatest(pages_total - before.released, 0)), 0)::bigint AS pages,
+            count(*) FILTER (WHERE pages_total IS NULL) AS uncounted
+        FROM waiting_jobs AS before LEFT JOIN jobs ON jobs.id = before.job
+        WHERE before.tenant = own.tenant AND before.lane = own.lane AND before.released > 0
+            AND NOT coalesce(jobs.whole, false) AND (before.accepted, before.job) < (own.accepted, own.job)
+    ) AS begun
+    WHERE own.job = :job AND NOT (own.released > 0 AND coalesce(whole, false)) ORDER BY own.run DESC LIMIT 1
 """)
 _PREPARED = text("""
     SELECT max(run) FILTER (WHERE kind = 'prepared') FROM current_parts WHERE job = :job AND part = 0

@@ -9,6 +9,7 @@ from typer.testing import Result
 
 from cli.errors import Exit
 from cli.jobs import State
+from schemas.control import LaneLoad, LoadReport
 from schemas.jobs import (
     DocumentList,
     DocumentView,
@@ -21,7 +22,7 @@ from schemas.jobs import (
     JobSummary,
     JobView,
 )
-from schemas.ports import Submission
+from schemas.ports import Backlog, Submission
 from tests.cli.invoking import failure, run
 from tests.fakes import FakeJobs, World
 
@@ -123,6 +124,19 @@ def test_watching_ends_with_the_jobs_outcome(world: World, url: str, state: JobS
     assert ("oops" in result.stderr, "\x1b" in result.output) == (bool(errors), False)
     told = run("jobs", "watch", job, "--after", 1, "--json", "--url", url).stdout.splitlines()
     assert [json.loads(line)["seq"] for line in told] == [2, 3]
+
+
+def test_who_watches_a_waiting_job_is_told_its_place(world: World, url: str) -> None:
+    job = world.ids.issue("demo")
+    world.jobs.stories["demo", job] = _story("job.queued")
+    world.jobs.views["demo", job] = JobView(id=job, state=JobState.QUEUED)
+    world.jobs.backlogs["demo", job] = Backlog("bulk", 100, 20, counted=True)
+    waiting = LaneLoad(waiting={"demo": 120, "other": 30})
+    world.load.newest = LoadReport(at=datetime.now(UTC), bulk=waiting, pages_per_second=10)
+    told = run("jobs", "watch", job, "--timeout", 0.5, "--url", url)
+    assert "queue: 130 pages ahead, starts in about 13 s, ends in about 15 s\n" in told.stderr
+    lines = run("jobs", "watch", job, "--timeout", 0.5, "--json", "--url", url)
+    assert "queue" not in lines.stderr
 
 
 def test_watching_gives_up_after_its_timeout(world: World, url: str) -> None:
