@@ -82,9 +82,10 @@ def _burst(scene: Scene) -> None:
             env = {**os.environ, "HEADRACE_KAFKA": scene.world.broker.bootstrap}
             command = [sys.executable, "-m", "cli.main", "steps", "resume", "chunk"]
             subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=True)
-        return len(read(scene.world.broker, DEAD_LETTERS.name)) >= letters + _BROKEN
+        complete = len(read(scene.world.broker, DEAD_LETTERS.name)) >= letters + _BROKEN
+        return complete and not _halted(scene) and not scene.world.behind().get("headrace.chunk")
 
-    until(gone_on, 90, "every broken record a dead letter")
+    until(gone_on, 90, "every broken record a dead letter, and none behind them")
 
 
 def _halted(scene: Scene) -> bool:
