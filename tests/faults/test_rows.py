@@ -1,4 +1,4 @@
-"""Three rows of the suite, chosen by HEADRACE_FAULT_SEED; `make faults` runs all."""
+"""Two short rows of the suite, chosen by HEADRACE_FAULT_SEED; `make faults` runs all."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ pytestmark = [
     pytest.mark.needs("toxiproxy-server"),
     pytest.mark.needs("weaviate-server"),
 ]
-_SHORT = (1, 2, 3, 16, 20, 22, 29, 31, 36, 37)
-_CHOSEN = [ROWS[number] for number in sorted(random.Random(seeds.of()).sample(_SHORT, 3))]
+_SHORT = (1, 2, 3, 7, 22, 31, 33, 36, 37)
+_CHOSEN = [ROWS[number] for number in sorted(random.Random(seeds.of()).sample(_SHORT, 2))]
 
 
 @pytest.fixture(scope="module")
