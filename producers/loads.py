@@ -68,7 +68,7 @@ class Load:
             bulk=_lane(counts, "bulk"),
             in_work=in_work,
             window=window.size,
-            pages_per_second=window.rate,
+            pages_per_second=0.0 if window.doubling else window.rate,
             weights=self._weights,
             pages_per_document={tenant: self.lengths.of(tenant) for tenant in sorted(unknown)},
         )

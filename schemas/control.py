@@ -46,8 +46,9 @@ class LoadReport(BaseModel):
     """What the dispatcher sees, once a second while something moves: the base of backpressure and of ETAs.
 
     `in_work`: pages released and not come to their fate; `window`: how many of them there may be; `pages_per_second`:
-    what came to its fate lately, 0 while nothing did. `weights` are those that differ from 1. `pages_per_document`: of
-    each tenant with documents that are not counted, how many pages those have that were counted last, on the average.
+    what came to its fate lately, 0 while nothing did or it is about to rise by far. `weights` are those that differ
+    from 1. `pages_per_document`: of each tenant with documents that are not counted, how many pages those have that
+    were counted last, on the average.
     """
 
     model_config = ConfigDict(frozen=True)
