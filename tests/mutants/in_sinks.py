@@ -63,13 +63,6 @@ MUTANTS = (
         '"id": uuid.uuid4(), "kind"',
     ),
     Mutant(
-        "the inbox is left out",
-        "I2",
-        "sinks/projector.py",
-        "[unseen[uuid.UUID(str(found))] for found in new]",
-        "list(unseen.values())",
-    ),
-    Mutant(
         "jobs are counted without their lock",
         "I1",
         _STATEMENTS,
