@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from producers.round_robin import Chosen
 from schemas.documents import PartSkipped
 from tests.dispatcher.worlds import World
 from tests.sinks.events import cancel, failed
@@ -109,3 +110,15 @@ async def test_a_document_that_fails_leaves_nothing_behind(world: World) -> None
     await world.projector.write([failed("job_a", 0)])
     assert await world.slices() == []
     assert [await world.count(table) for table in ("waiting_jobs", "released_jobs")] == [0, 0]
+
+
+async def test_what_another_leader_released_meanwhile_is_left_out(world: World) -> None:
+    await world.submit(world.submitted("job_a"))
+    (offer,) = await world.backlog.offers(64)
+    chosen = [Chosen(offer, "bulk", 2)]
+    released = await world.backlog.decide(chosen)
+    assert [release.name for release in released] == [("slice", "job_a", "1", "1")]
+    await world.backlog.forget(released)
+    assert await world.backlog.decide(chosen) == []
+    (working,) = await world.backlog.working()
+    assert working.released == {"interactive": 0, "bulk": 2}

@@ -142,7 +142,7 @@ MUTANTS = (
         "processors/outcomes.py",
         "told = {_ATTEMPT: str(attempt),",
         "told = {_ATTEMPT: str(1),",
-        OUTAGES,
+        f"{OUTAGES}::test_a_dependency_that_says_when_is_asked_again_then_and_by_way_of_the_log",
     ),
     Mutant(
         "a halted step works on",
@@ -157,7 +157,7 @@ MUTANTS = (
         "processors/halts.py",
         "if total < self._limits.least or",
         "if total > 0 or",
-        OUTAGES,
+        f"{OUTAGES}::test_nonsense_halts_the_step_before_much_is_given_up_and_all_else_is_done_once_it_goes_on",
     ),
     Mutant(
         "the callers' faults halt the step",
@@ -165,6 +165,6 @@ MUTANTS = (
         _RUNNER,
         "bad = isinstance(outcome, Reject) and not outcome.input_at_fault\n",
         "bad = isinstance(outcome, Reject)\n",
-        OUTAGES,
+        f"{OUTAGES}::test_one_tenants_encrypted_documents_halt_nobody",
     ),
 )

@@ -106,6 +106,6 @@ MUTANTS = (
         _DISPATCHER,
         ", *await self._backlog.stopped()]",
         "]",
-        RELEASE,
+        f"{RELEASE}::test_waiting_jobs_are_cancelled_and_expire_without_being_worked_on",
     ),
 )

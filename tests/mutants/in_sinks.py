@@ -129,7 +129,7 @@ MUTANTS = (
         "sinks/postgres/waiting_statements.py",
         "WHERE (waiting.job, waiting.run, waiting.released) = (chosen.job, chosen.run, chosen.first - 1)",
         "WHERE (waiting.job, waiting.run) = (chosen.job, chosen.run)",
-        RELEASE,
+        f"{RELEASE}::test_what_another_leader_released_meanwhile_is_left_out",
     ),
     Mutant(
         "a submission that is read again waits again",
@@ -137,7 +137,7 @@ MUTANTS = (
         "sinks/dispatcher.py",
         "return [unseen[uuid.UUID(str(found))] for found in new]",
         "return list(unseen.values())",
-        RELEASE,
+        f"{RELEASE}::test_a_submission_that_is_read_again_is_not_released_again",
     ),
     Mutant(
         "a redrive keeps the run that failed",
@@ -159,7 +159,7 @@ MUTANTS = (
         "sinks/redrives.py",
         "        await bulk(connection, letters.CLOSE, self.closed)\n",
         "",
-        REDRIVES,
+        f"{REDRIVES}::test_the_same_order_twice_is_carried_out_once",
     ),
     Mutant(
         "anybody redrives anybody's letters",
@@ -182,7 +182,7 @@ MUTANTS = (
         "sinks/postgres/letters.py",
         "LEFT JOIN jobs ON jobs.id = letter.job AND jobs.tenant = told_tenant",
         "JOIN jobs ON jobs.id = letter.job AND jobs.tenant = told_tenant",
-        REDRIVES,
+        f"{REDRIVES}::test_a_letter_that_came_before_its_job_was_projected_finds_its_owner",
     ),
     Mutant(
         "what is done is resumed, what failed is not",
@@ -205,7 +205,7 @@ MUTANTS = (
         "sinks/resumes.py",
         "SET last_run = 1 + greatest(",
         "SET last_run = greatest(",
-        RESUMES,
+        f"{RESUMES}::test_what_did_not_succeed_waits_with_its_stored_output_and_ends_the_job_anew",
     ),
     Mutant(
         "the sweep's clock is the wall's",
