@@ -68,7 +68,7 @@ MUTANTS = (
         _STATEMENTS,
         "ORDER BY tenant, document_id, id FOR UPDATE",
         "ORDER BY tenant, document_id, id",
-        FAN_IN,
+        "tests/sinks/test_projector.py::test_of_two_projectors_the_later_one_counts_what_the_earlier_one_stored",
     ),
     Mutant(
         "a lower run replaces a higher one",
@@ -76,7 +76,7 @@ MUTANTS = (
         _STATEMENTS,
         "WHERE excluded.run > parts.run OR excluded.run = parts.run AND excluded.ce_id < parts.ce_id",
         "",
-        FAN_IN,
+        f"{FAN_IN}::test_a_retry_mixed_with_its_first_run_ends_as_the_retry_does",
     ),
     Mutant(
         "a terminal state is left without a new run",
@@ -84,7 +84,7 @@ MUTANTS = (
         "sinks/conclusions.py",
         "run_rises=counted.runs > tuple(job.runs)",
         "run_rises=True",
-        FAN_IN,
+        f"{FAN_IN}::test_contradicting_events_never_move_a_job_out_of_where_it_ended",
     ),
     Mutant(
         "the relay reads what older transactions may still add to",
@@ -92,7 +92,7 @@ MUTANTS = (
         "sinks/postgres/outbox.py",
         " AND xid < pg_snapshot_xmin(pg_current_snapshot())",
         "",
-        OUTBOX,
+        f"{OUTBOX}::test_a_row_waits_for_every_older_transaction",
     ),
     Mutant(
         "a later run's page is written over",

@@ -10,6 +10,8 @@ from schemas import topics
 from schemas.errors import DependencyDown, RecordError
 from schemas.failpoints import Failpoints, Window
 from schemas.records import Partition
+from sinks.postgres import statements
+from sinks.postgres.engine import connect
 from sinks.postgres.reader import PostgresJobReader
 from sinks.projector import Projector
 from tests.sinks import events, told
@@ -280,3 +282,18 @@ async def test_projectors_that_share_jobs_and_documents_never_wait_in_a_ring(pos
         await writer.close()
     found = await rows(database.admin, "SELECT id FROM jobs WHERE deleted")
     assert {row["id"] for row in found} == set(jobs[3:])
+
+
+async def test_of_two_projectors_the_later_one_counts_what_the_earlier_one_stored(
+    database: Database, projector: Projector
+) -> None:
+    job = events.new_job()
+    await projector.write([events.submitted(job), events.prepared(job, 2)])
+    engine = connect(database.sink)
+    async with engine.begin() as earlier:
+        await earlier.execute(statements.LOCK, {"ids": [job]})
+        later = asyncio.create_task(projector.write([events.read(job, 1)]))
+        done, _ = await asyncio.wait({later}, timeout=0.5)
+        assert not done, "it waits for the job's row"
+    await later
+    await engine.dispose()
