@@ -23,9 +23,10 @@ from schemas.broker import Broker
 from schemas.envelope import Envelope
 from schemas.plans import INDEXES, OCR_MODELS, document, edited
 from schemas.ports import Query
-from schemas.topics import RESULTS
+from schemas.topics import CHUNK, EMBED, EVENTS, RESULTS, VECTORS
 from sinks.pgvector_search import PgvectorSearch
 from sinks.weaviate_client import WeaviateConnection
+from tests.flow import late
 from tests.flow.jobs import ended
 from tests.sinks.databases import rows
 from tests.support import read, until
@@ -85,12 +86,13 @@ def _rows(stack: Session, query: str, *values: object) -> list[Any]:
     return asyncio.run(rows(stack.admin_url, query, *values))
 
 
-async def in_weaviate(weaviate: dict[str, str], job: str) -> set[str]:
-    """The ids of a job's passages in Weaviate."""
+async def words_in_weaviate(weaviate: dict[str, str], job: str) -> dict[str, str]:
+    """The texts of a job's passages in Weaviate, by id."""
     connection = WeaviateConnection(weaviate["weaviate"], weaviate["weaviate_grpc"])
     try:
         passages = (await connection.passages()).with_tenant("demo")
-        return {str(item.uuid) async for item in passages.iterator() if item.properties["job"] == job}
+        found = {str(item.uuid): item.properties async for item in passages.iterator()}
+        return {name: str(held["text"]) for name, held in found.items() if held["job"] == job}
     finally:
         await connection.close()
 
@@ -122,7 +124,7 @@ def assert_searchable(
     places = Counter((page, chunk) for page, chunk, _ in passages.values())
     assert {page for page, _ in places} == pages
     assert set(places.values()) == {1}, "pgvector holds a passage twice"
-    assert asyncio.run(in_weaviate(weaviate, job)) == set(passages), "Weaviate holds other passages"
+    assert asyncio.run(words_in_weaviate(weaviate, job)).keys() == passages.keys(), "Weaviate holds other passages"
     words = told_apart(passages)
     expected = Counter((word, page) for word, page in words.items())
     assert Counter(asyncio.run(found_in_pgvector(stack, words))) == expected
@@ -186,3 +188,21 @@ def test_a_poisoned_page_is_edited_and_redriven_while_its_carriers_are_killed(
     assert [(a["action"], a["run"], a["edits"]) for a in shown["audit"]] == [("redriven", 2, {"settings": SETTINGS})]
     assert shown["audit"][0]["by"]
     assert client.post(f"/v1/dead-letters/{letter}/redrive").status_code == 409
+    assert_late_work_is_refused(stack, weaviate, job)
+
+
+def assert_late_work_is_refused(stack: Session, weaviate: dict[str, str], job: str) -> None:
+    """What the redriven page's first run brings now, from each step on, changes neither rows nor objects."""
+    late.until_caught_up(stack)
+    before, objects = late.seen(stack, job), asyncio.run(words_in_weaviate(weaviate, job))
+    put = late.come_late(stack, job, POSTER, (CHUNK, EMBED, VECTORS, EVENTS))
+    assert put == {CHUNK.name: 1, EMBED.name: 1, VECTORS.name: 1, EVENTS.name: 1 + len(INDEXES)}
+
+    def confirmed() -> int:
+        told = [said for said in late.events(stack, job, 1) if said.place.part == POSTER]
+        return len({said.id for said in told if said.kind == "ChunksIndexed"})
+
+    until(lambda: confirmed() == (3 + 1) * len(INDEXES), 60, "three late ways to the indexes, and what was told again")
+    late.until_caught_up(stack)
+    assert late.seen(stack, job) == before
+    assert asyncio.run(words_in_weaviate(weaviate, job)) == objects
