@@ -35,12 +35,13 @@ from tests.faults.toxiproxy import Toxiproxy, Wire
 class Plan:
     """What a world is to be like; rows that want the same share one. Pairs, so that it can be a key.
 
-    `settings` are variables of the platform's processes; `disk` the
-    size in MiB of the file system that the broker writes to (0: the machine's own); `brokers` is one or three;
-    `models`: whether the model cache is a copy, to be spoilt; `clocks`: whether those of the platform's processes
-    obey `set_clocks`.
+    `name` sets a world apart that is otherwise like another; `settings` are variables of the platform's processes;
+    `disk` is the size in MiB of the file system that the broker writes to (0: the machine's own); `brokers` one or
+    three; `models`: whether the model cache is a copy, to be spoilt; `clocks`: whether those of the platform's
+    processes obey `set_clocks`.
     """
 
+    name: str = ""
     settings: tuple[tuple[str, str], ...] = ()
     disk: int = 0
     brokers: int = 1

@@ -24,6 +24,8 @@ from tests.support import until
 
 _PROXIED = ("toxiproxy-server",)
 AWAY, SILENT = 15.0, 40.0
+_FRESH = Plan("fresh")
+"""A world where little lies on the log: all of it is read again."""
 _EXPIRED = frozenset({"expired"})
 
 
@@ -165,7 +167,7 @@ def _full(scene: Scene) -> None:
 ROWS = (
     Row(10, "Kafka killed, away for 15 s", _dies),
     Row(11, "Kafka silent for 40 s", _silent),
-    Row(12, "Kafka comes back without any group's place", _forgets),
+    Row(12, "Kafka comes back without any group's place", _forgets, plan=_FRESH),
     Row(13, "of three brokers the leader killed, twice", _leaders_die, plan=Plan(brokers=3)),
     Row(14, "pages deleted from the log before they were read", _passed_by_retention, fed=False),
     Row(15, "Kafka's disk full", _full, plan=Plan(disk=300)),

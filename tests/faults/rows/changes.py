@@ -15,8 +15,8 @@ from tests.support import until
 
 _ROUNDS = 2
 _WIDENED = (JOBS, OCR, OCR_INTERACTIVE, CHUNK, EMBED, VECTORS, EVENTS)
-_OWN = Plan(settings=(("HEADRACE_BATCH", "32"),))
-"""A world of its own, whose topics are as no other row wants them."""
+_WIDE = Plan("wide")
+"""A world whose topics are as no other row wants them."""
 
 
 def _rolling(scene: Scene) -> None:
@@ -50,5 +50,5 @@ def _more_partitions(scene: Scene) -> None:
 ROWS = (
     Row(6, "rolling restart of every role", _rolling),
     Row(7, "workers 2 to 8 to 2", _one_eight_one),
-    Row(32, "twice the partitions while they are in use", _more_partitions, plan=_OWN),
+    Row(32, "twice the partitions while they are in use", _more_partitions, plan=_WIDE),
 )
