@@ -1,6 +1,7 @@
 """The whole stack on fake engines: what callers see when all is well, and when a part is not."""
 
 import asyncio
+import contextlib
 import io
 import json
 import time
@@ -203,3 +204,23 @@ def test_metrics_of_every_process_answer(stack: Session) -> None:
         base = f"http://127.0.0.1:{ports[slot]}"
         assert httpx2.get(f"{base}/livez").status_code == 200
         assert "headrace_" in httpx2.get(f"{base}/metrics").text
+
+
+def test_jobs_that_wait_are_shown_their_places_in_order(stack: Session, client: httpx2.Client, tmp_path: Path) -> None:
+    first, *rest = [Image.new("L", (60, 80), page * 4) for page in range(40)]
+    first.save(tmp_path / "many.pdf", "PDF", save_all=True, append_images=rest, resolution=150)
+    content = (tmp_path / "many.pdf").read_bytes()
+    with contextlib.ExitStack() as held:
+        for slot in [slot for slot in stack.pids() if slot.startswith("ocr-")]:
+            held.enter_context(stopped(stack.pids()[slot]))
+        jobs = [submit(client, content, lane="bulk").json()["id"] for _ in range(4)]
+
+        def ahead() -> list[int]:
+            places = [client.get(f"/v1/jobs/{job}").json()["queue"] for job in jobs]
+            return [place["pages_ahead"] for place in places if place is not None]
+
+        until(lambda: len(set(ahead())) >= 3, 30, "three jobs, each behind the other")
+        assert ahead() == sorted(ahead())
+    for job in jobs:
+        view = ended(client, job, 60)
+        assert (view["state"], view["queue"]) == ("succeeded", None)
