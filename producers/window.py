@@ -33,13 +33,17 @@ class Window:
         self._dips = False
         self.rate = 0.0
         """Pages per second that came to their fate lately, 0 while none did."""
-        self.doubling = False
-        """Whether the window was doubled just now: what comes will be faster than what was, nobody knows how much."""
+        self._unsteady = 0
 
     @property
     def size(self) -> int:
         """Pages that may be in work. Now and then it halves for a moment, to learn what a page takes unqueued."""
         return max(FLOOR, int(self._size / 2 if self._dips else self._size))
+
+    @property
+    def doubling(self) -> bool:
+        """Whether the window was doubled just now: what comes will be faster than what was, nobody knows how much."""
+        return self._unsteady > 0
 
     @property
     def sojourn(self) -> float:
@@ -60,8 +64,8 @@ class Window:
     def _conclude(self, now: float, lasted: float) -> None:
         rate = self._settled / lasted
         smoothed = self.rate + (rate - self.rate) * (1 - math.exp(-lasted / _RATE_SECONDS))
-        self.rate = smoothed if self.rate and rate and not self._starting else rate
-        self.doubling = False
+        self.rate = smoothed if self.rate and rate and not self.doubling else rate
+        self._unsteady = max(0, self._unsteady - 1)
         if self._settled:
             sojourn = self._area / self._settled
             self._sojourns.append((now, sojourn))
@@ -79,7 +83,7 @@ class Window:
         low, high = SECONDS_QUEUED
         target = least + min(high, max(low, _SHARE_QUEUED * least))
         if sojourn <= target:
-            self.doubling = self._starting and self._size < MOST
+            self._unsteady = 2 if self._starting and self._size < MOST else self._unsteady
             self._size = min(float(MOST), self._size * 2 if self._starting else self._size + math.ceil(self._size / 10))
         else:
             self._starting = False

@@ -16,8 +16,6 @@ from schemas.jobs import QueuePlace
 from schemas.ports import Backlog
 
 _TICK = 0.02
-_BEFORE, _AFTER = 0.06, 0.06
-"""Seconds that a page takes from its release to the engines, and from there to its fate."""
 _FAR = 2.0
 """Nearer than this nobody asks."""
 
@@ -48,6 +46,8 @@ class Queue:
     workers: int = 2
     slower: Callable[[float], float] = lambda now: 1.0
     """By how much neighbours slow the engines at a time."""
+    way: float = 0.06
+    """Seconds that a page takes from its release to the engines, and as many from there to its fate."""
     told: list[tuple[float, Document, QueuePlace]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -97,11 +97,11 @@ class Queue:
 
     def _work(self, now: float, taken: Chosen) -> None:
         one = self.documents[int(taken.offer.job)]
-        one.released, one.counted = taken.last, min(one.counted, now + _BEFORE)
+        one.released, one.counted = taken.last, min(one.counted, now + self.way)
         for _ in range(taken.pages):
-            done = max(heapq.heappop(self._free), now + _BEFORE) + self.seconds * self.slower(now)
+            done = max(heapq.heappop(self._free), now + self.way) + self.seconds * self.slower(now)
             heapq.heappush(self._free, done)
-            heapq.heappush(self._fates, (done + _AFTER, int(taken.offer.job)))
+            heapq.heappush(self._fates, (done + self.way, int(taken.offer.job)))
 
     def _tell(self, now: float, in_work: int) -> None:
         pages: Counter[str] = Counter()

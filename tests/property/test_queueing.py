@@ -3,8 +3,8 @@
 import math
 import random
 import statistics
-from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,11 +116,9 @@ CUSTOMERS = {"letters": (1.0, 60, 1, 4), "books": (1.0, 12, 10, 50), "mixed": (2
 """Weight, documents, and from how many to how many pages they have."""
 
 
-def waited(
-    documents: list[Document], weights: dict[str, float], slower: Callable[[float], float] = lambda now: 1.0
-) -> tuple[float, float]:
-    """The median errors of the starts and of the ends that were told."""
-    queue = Queue(documents, weights, seconds=0.1, slower=slower)
+def waited(documents: list[Document], weights: dict[str, float], **more: Any) -> tuple[float, float]:
+    """The median errors of the starts and of the ends that were told; `more` as `Queue` knows it."""
+    queue = Queue(documents, weights, seconds=0.1, **more)
     queue.run()
     starts = queue.errors(lambda place: place.starts_in_seconds, lambda one: one.counted)
     ends = queue.errors(lambda place: place.ends_in_seconds, lambda one: one.ended)
@@ -151,5 +149,11 @@ def test_what_is_told_comes_about_where_documents_are_alike() -> None:
 
 def test_what_is_told_does_not_follow_every_moment_of_the_speed() -> None:
     drawn = random.Random(1)
-    starts, ends = waited(alike(), {}, lambda now: drawn.lognormvariate(0, 0.5) * (1.8 if math.sin(now) > 0 else 1.0))
+    often = lambda now: drawn.lognormvariate(0, 0.5) * (1.8 if math.sin(now) > 0 else 1.0)  # noqa: E731
+    starts, ends = waited(alike(), {}, slower=often)
     assert (starts < 0.15, ends < 0.15) == (True, True), (starts, ends)
+
+
+def test_no_time_is_told_before_it_is_known_how_much_may_be_in_work() -> None:
+    starts, ends = waited(alike(), {}, way=0.8)
+    assert (starts < 0.15, ends < 0.07) == (True, True), (starts, ends)  # a start is seen 0.8 s after the release
