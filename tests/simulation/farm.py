@@ -5,13 +5,14 @@ import itertools
 import multiprocessing
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from tests.simulation.history import of_seed
 
 BATCH = 10
 WAIT_SECONDS = 120
-Batch = tuple[int, int, int, int, int, list[tuple[int, str]]]
+Batch = tuple[Counter[str], list[tuple[int, str]]]
 
 
 def say(line: str) -> None:
@@ -23,18 +24,16 @@ def run(given: argparse.Namespace) -> int:
     """Histories as the command line says, until one breaks a promise: then 1."""
     of_seed(0)  # what is loaded late is loaded here, and not in the first history's time
     began = time.monotonic()
-    totals, failures = [0, 0, 0, 0, 0], []
-    for *counted, failed in _here(given, 0) if given.processes == 1 else _beside(given):
-        totals = [total + more for total, more in zip(totals, counted, strict=True)]
+    totals, failures = Counter[str](), list[tuple[int, str]]()
+    for counted, failed in _here(given, 0) if given.processes == 1 else _beside(given):
+        totals += counted
         failures += failed
         if failures:
             break
     took = time.monotonic() - began
-    count, jobs, faults, deaths, rebalances = totals
-    say(
-        f"{count} histories in {took:.1f} s: {count / took * 60:.0f} a minute by {given.processes} processes; "
-        f"{jobs} jobs, {faults} faults, {deaths} deaths, {rebalances} rebalances"
-    )
+    count = totals.pop("histories")
+    say(f"{count} histories in {took:.1f} s: {count / took * 60:.0f} a minute by {given.processes} processes")
+    say("one holds " + ", ".join(f"{number / count:.1f} {what}" for what, number in totals.items()))
     for seed, violation in sorted(failures)[:5]:
         say(f"VIOLATED {violation}; again: python -m tests.simulation --seed {seed}")
     return 1 if failures else 0
@@ -77,13 +76,13 @@ def _here(given: argparse.Namespace, number: int) -> Iterator[Batch]:
 
 
 def _batch(seeds: range) -> Batch:
-    jobs = faults = deaths = rebalances = 0
-    failed = []
+    counted, failed = Counter(histories=len(seeds)), []
     for seed in seeds:
         history = of_seed(seed)
-        jobs += len(history.plan.jobs)
-        faults += len(history.plan.faults)
-        deaths += history.deaths
-        rebalances += history.rebalances
+        counted["jobs"] += len(history.plan.jobs)
+        counted["pages"] += sum(len(job.pages) for job in history.plan.jobs)
+        counted["faults"] += len(history.plan.faults)
+        for what in ("starts", "deaths", "rebalances", "records", "steps", "seconds"):
+            counted[what] += int(getattr(history, what))
         failed += [(seed, violation) for violation in history.violations]
-    return len(seeds), jobs, faults, deaths, rebalances, failed
+    return counted, failed

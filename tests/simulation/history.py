@@ -10,9 +10,9 @@ from tests.simulation.plan import Plan, drawn
 from tests.simulation.world import WAITING, World
 
 SLOTS = (
-    "dispatcher-1", "prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "projector-2", "relay-1", "letters-1",
+    "dispatcher-1", "prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "relay-1", "letters-1",
 )  # fmt: skip
-STANDBY = ("dispatcher-2", "relay-2")
+STANDBY = ("dispatcher-2", "projector-2", "relay-2")
 LIMIT_SECONDS = 150.0
 
 
@@ -25,8 +25,10 @@ class History:
     violations: tuple[str, ...]
     seconds: float
     steps: int
+    starts: int
     deaths: int
     rebalances: int
+    records: int
 
     @property
     def digest(self) -> str:
@@ -47,9 +49,17 @@ def run(plan: Plan) -> History:
     judge = Judge(world)
     try:
         _run(world, judge)
-        rebalances = sum(group.rebalances for group in world.log.groups.values())
-        found = tuple(judge.found)
-        return History(plan, tuple(world.trace), found, world.loop.now, world.loop.steps, world.deaths, rebalances)
+        return History(
+            plan,
+            tuple(world.trace),
+            tuple(judge.found),
+            world.loop.now,
+            world.loop.steps,
+            world.starts,
+            world.deaths,
+            sum(group.rebalances for group in world.log.groups.values()),
+            sum(map(len, world.log.records.values())),
+        )
     finally:
         world.close()
         if collects:

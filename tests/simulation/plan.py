@@ -56,7 +56,7 @@ class Fault:
 class Plan:
     """A whole history; the seed draws the order of everything.
 
-    `standby`: there are a second dispatcher and relay. `halts`: some dead letters halt the step that wrote them.
+    `standby`: there are a second dispatcher, projector and relay. `halts`: some dead letters halt the step that wrote them.
     """
 
     seed: int
@@ -83,7 +83,7 @@ def drawn(seed: int) -> Plan:
     jobs = tuple(_job(dice, number) for number in range(dice.choice((2, 2, 2, 3))))
     faults = tuple(_fault(dice) for _ in range(dice.choice((1, 1, 2, 3))))
     halts = any("broken" in job.pages for job in jobs) and dice.random() < 0.7
-    return Plan(seed, jobs, faults, dice.random() < 0.4, halts)
+    return Plan(seed, jobs, faults, dice.random() < 0.5, halts)
 
 
 def _job(dice: random.Random, number: int) -> JobPlan:

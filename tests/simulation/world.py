@@ -75,6 +75,7 @@ class World:
         self.streams: dict[str, SimulatedStream] = {}
         self.trace: list[str] = []
         self.made: dict[tuple[str, str], list[str]] = {}
+        self.starts = 0
         self.deaths = 0
         self.killed_by = Counter[str]()
         self.redriven: set[tuple[int, int]] = set()
@@ -97,6 +98,7 @@ class World:
 
     def start(self, slot: str) -> None:
         """A supervised process: it comes back under its slot whenever it dies."""
+        self.starts += 1
         self._wanted.add(slot)
         process = self.processes[slot] = Process(slot)
         process.at_death.append(lambda: self._died(slot))
@@ -228,6 +230,8 @@ class World:
 
     def _ring(self, connection: Connection) -> None:
         """What notifications say, now and then to nobody."""
+        if not connection.written:
+            return
         tables = {table for table, _ in connection.written}
         for news, heard in (("waiting", {"waiting_jobs", "waiting_records"}), ("settled", {"jobs"})):
             if tables & heard and self.loop.random.random() < 0.95:
