@@ -101,7 +101,7 @@ def _second(world: World) -> None:
         consumer.heartbeat()
     for lead in world.leads.values():
         lead.watch(world.loop.now)
-    if world.breaks:
+    if world.breaks or world.plan.halts:
         callers.tend(world)
     world.loop.outside(0.5, _second, world)
 
