@@ -109,6 +109,10 @@ class Stack:
         """How clients reach the log."""
         return self._given.kafka or self._kafka.broker
 
+    def close(self) -> None:
+        """Let go of the port that all API processes listen on."""
+        self._listener.close()
+
     def servers(self) -> Iterator[Slot]:
         """PostgreSQL and Kafka, unless given, with their folders made ready."""
         if self._given.postgres_admin is None:

@@ -62,6 +62,7 @@ class Fleet:
             found = [(slot, child) for slot, child in self._running.values() if slot.group == group]
             if found:
                 children.end([child for _, child in found], stop_signal=found[0][0].stop_signal)
+        self._stack.close()
 
     @property
     def url(self) -> str:
