@@ -7,13 +7,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import machine, pipeline, prepare, queueing, sinks, streams
+from bench import fairness, machine, pipeline, prepare, queueing, sinks, streams
 
 ITEMS: dict[str, ModuleType] = {
     "pipeline": pipeline,
     "streams": streams,
     "sinks": sinks,
     "prepare": prepare,
+    "fairness": fairness,
     "queueing": queueing,
 }
 """Each module has `TITLE`, `run(say) -> result with "verdict"`, and `page(result) -> lines`."""

@@ -10,46 +10,61 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+BULK_EVERY = 8
+"""One batch of so many begins with what is not of the first class, where both wait: it is slowed, never stopped."""
+
+
 class Batcher(Generic[T]):
     """A bounded queue that is taken from in batches, with records that come back later.
 
-    `capacity` bounds what waits in it (records put back by `later` count as well), so a feeder that awaits `put` is
-    the whole of backpressure.
+    `first` says which items are of the first class: they are taken before all others, and each class has room of its
+    own, so that a full one never holds up the other. `capacity` bounds what waits of each (records put back by `later`
+    count as well), so a feeder that awaits `put` is the whole of backpressure.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, first: Callable[[T], bool] = lambda _: False) -> None:
         self._capacity = capacity
-        self._ready: deque[T] = deque()
+        self._first = first
+        self._ready: dict[bool, deque[T]] = {True: deque(), False: deque()}
         self._later: list[tuple[float, int, T]] = []
         self._order = itertools.count()
+        self._turn = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._later)
+        return sum(map(len, self._ready.values())) + len(self._later)
 
     async def put(self, item: T) -> None:
         """Wait for room, then add."""
-        while len(self) >= self._capacity:
-            self._room.clear()
-            await self._room.wait()
-        self._ready.append(item)
+        first = self._first(item)
+        await self.has_room(first=first)
+        self._ready[first].append(item)
         self._changed.set()
 
-    def room(self) -> int:
-        """How many items may be added without waiting."""
-        return max(0, self._capacity - len(self))
+    def room(self, *, first: bool = False) -> int:
+        """How many items of a class may be added without waiting."""
+        delayed = sum(self._first(item) == first for _, _, item in self._later)
+        return max(0, self._capacity - len(self._ready[first]) - delayed)
+
+    async def has_room(self, *, first: bool = False) -> None:
+        """Wait until an item of a class may be added."""
+        while not self.room(first=first):
+            self._room.clear()
+            await self._room.wait()
 
     def again(self, items: Iterable[T]) -> None:
         """Put items back at the front, in their order."""
-        self._ready.extendleft(reversed(list(items)))
+        for item in reversed(list(items)):
+            self._ready[self._first(item)].appendleft(item)
         self._changed.set()
 
     def behind(self, items: Iterable[T]) -> None:
         """Put items back at the end."""
-        self._ready.extend(items)
+        for item in items:
+            self._ready[self._first(item)].append(item)
         self._changed.set()
 
     def later(self, item: T, seconds: float) -> None:
@@ -67,8 +82,7 @@ class Batcher(Generic[T]):
         """Up to `limit` items as soon as there is one; nothing once closed."""
         while not self._closed:
             wait = self._ripen()
-            if self._ready:
-                batch = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
+            if batch := self._batch(limit):
                 self._room.set()
                 return batch
             self._changed.clear()
@@ -79,9 +93,22 @@ class Batcher(Generic[T]):
                 continue
         return []
 
+    def _batch(self, limit: int) -> list[T]:
+        classes = [items for first in (True, False) if (items := self._ready[first])]
+        if len(classes) > 1:
+            self._turn = (self._turn + 1) % BULK_EVERY
+            if self._turn == 0:
+                classes.reverse()
+        batch: list[T] = []
+        for items in classes:
+            batch += [items.popleft() for _ in range(min(limit - len(batch), len(items)))]
+        return batch
+
     def drop(self, unwanted: Callable[[T], bool]) -> None:
         """Forget items (their partition was revoked)."""
-        self._ready = deque(item for item in self._ready if not unwanted(item))
+        self._ready = {
+            first: deque(item for item in items if not unwanted(item)) for first, items in self._ready.items()
+        }
         self._later = [entry for entry in self._later if not unwanted(entry[2])]
         heapq.heapify(self._later)
         self._room.set()
@@ -95,5 +122,6 @@ class Batcher(Generic[T]):
         """Move due items to the front; seconds to the next one, None without any."""
         now = asyncio.get_running_loop().time()
         while self._later and self._later[0][0] <= now:
-            self._ready.appendleft(heapq.heappop(self._later)[2])
+            item = heapq.heappop(self._later)[2]
+            self._ready[self._first(item)].appendleft(item)
         return self._later[0][0] - now if self._later else None

@@ -33,7 +33,7 @@ from schemas.errors import DependencyDown, HeadraceError, PoisonRecord, RecordEr
 from schemas.failpoints import Failpoints
 from schemas.ports import Publisher
 from schemas.records import Emit, Hold, Outcome, Outgoing, Partition, Record, Reject, Retry, Skip
-from schemas.topics import CONTROL
+from schemas.topics import CONTROL, FIRST_TOPICS
 from schemas.work import Task
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Runner:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._name = parts.handler.name
-        self._batcher: Batcher[Record] = Batcher(4 * parts.limit)
+        self._batcher: Batcher[Record] = Batcher(4 * parts.limit, lambda record: record.partition.topic in FIRST_TOPICS)
         self._verdicts = Verdicts(self._name, parts.now, lambda: asyncio.get_running_loop().time(), parts.dice)
         self._halts = Halts(self._name, parts.slot, parts.orders, parts.limits, parts.now)
         self._patience = Patience(self._name, parts.dice, parts.pulse, parts.hold_seconds)
@@ -98,9 +98,10 @@ class Runner:
         """Take a record, waiting for room: the feeder's backpressure."""
         await self._batcher.put(record)
 
-    def room(self) -> int:
-        """How many records may be delivered without waiting."""
-        return self._batcher.room()
+    async def has_room(self, *, first: bool = False) -> int:
+        """Wait for room for records of the first class, or for all others; for how many there is."""
+        await self._batcher.has_room(first=first)
+        return self._batcher.room(first=first)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Forget what waits from partitions that are another's now; what is running may end, and commits nothing."""

@@ -89,6 +89,8 @@ SUCCEEDS: dict[str, tuple[str, str]] = {"headrace.dispatcher": ("headrace.jobs",
 
 FIRST: dict[str, Topic] = {PREPARE.name: PREPARE_INTERACTIVE, OCR.name: OCR_INTERACTIVE}
 """The topic of interactive work beside a step's own."""
+FIRST_TOPICS = frozenset(topic.name for topic in FIRST.values())
+"""Topics of the first class: who reads one beside another takes from it first."""
 
 
 def of_lane(topic: Topic, lane: Lane) -> Topic:

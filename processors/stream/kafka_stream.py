@@ -17,10 +17,14 @@ from processors.watermark import Watermarks
 from producers.clients import PARTITIONS_SECONDS
 from producers.credentials import aiokafka
 from schemas.records import Partition, Record
+from schemas.topics import FIRST_TOPICS
 
 log = logging.getLogger(__name__)
 FETCH_MS = 1500
 """How long the broker may hold a fetch that finds nothing; a record ends the wait at once."""
+SHARED_FETCH_MS = 200
+"""The same where topics of two classes are fetched: what was taken of one is fetched again only when that wait ends."""
+UNASSIGNED_SECONDS = 0.1
 IDLE_SECONDS = 1.0
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -31,6 +35,7 @@ class KafkaStream:
     def __init__(self, group: Group, watermarks: Watermarks) -> None:
         self._group = group
         self._watermarks = watermarks
+        self._classes = sorted({topic in FIRST_TOPICS for topic in group.topics})
         self._stopping = asyncio.Event()
 
     def serve(self, build: Callable[[], Awaitable[Feed]], ready: Callable[[], None]) -> int:
@@ -48,7 +53,7 @@ class KafkaStream:
         await _until_up(consumer.start)
         work = [
             asyncio.create_task(self._open(feed, listener, ready)),
-            asyncio.create_task(self._pull(consumer, feed)),
+            *(asyncio.create_task(self._pull(consumer, feed, first=first)) for first in self._classes),
             asyncio.create_task(self._commit_often(consumer)),
             asyncio.create_task(self._tell_idle(consumer, feed)),
         ]
@@ -80,7 +85,7 @@ class KafkaStream:
             heartbeat_interval_ms=session // 6,
             rebalance_timeout_ms=session,
             max_poll_interval_ms=WEEK_MS,  # a full loop stops polling, and is well
-            fetch_max_wait_ms=FETCH_MS,
+            fetch_max_wait_ms=FETCH_MS if len(self._classes) == 1 else SHARED_FETCH_MS,
             retry_backoff_ms=100,
             metadata_max_age_ms=int(1000 * PARTITIONS_SECONDS),
         )
@@ -91,9 +96,15 @@ class KafkaStream:
         ready()
         await feed.run()
 
-    async def _pull(self, consumer: AIOKafkaConsumer, feed: Feed) -> None:
+    async def _pull(self, consumer: AIOKafkaConsumer, feed: Feed, *, first: bool) -> None:
+        """Fetch and deliver what is of one class: each has room of its own, so that neither waits for the other."""
         while True:
-            found = await consumer.getmany(timeout_ms=FETCH_MS, max_records=max(1, feed.room()))
+            room = await feed.has_room(first=first)
+            own = [item for item in consumer.assignment() if (item.topic in FIRST_TOPICS) == first]
+            if not own:
+                await asyncio.sleep(UNASSIGNED_SECONDS)
+                continue
+            found = await consumer.getmany(*own, timeout_ms=FETCH_MS, max_records=room)
             # No await from here to the end of _enter: what was fetched is in the table before a rebalance can begin.
             for record in [record for item in found.items() for record in self._enter(consumer, *item)]:
                 if self._watermarks.is_open(record):

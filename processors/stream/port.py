@@ -20,8 +20,8 @@ class Feed(Protocol):
         """Take a record, waiting for room."""
         ...
 
-    def room(self) -> int:
-        """Records that may be delivered without waiting."""
+    async def has_room(self, *, first: bool = False) -> int:
+        """Wait until records of a topic of the first class, or of any other, may be delivered without waiting."""
         ...
 
     def revoked(self, partitions: Sequence[Partition]) -> None:

@@ -47,13 +47,15 @@ class Bench:
         for future in self._admin.create_topics([NewTopic(name, self._partitions, 1)]).values():
             future.result(10)
 
-    def feed(self, numbers: Iterable[int], *, raw: Iterable[bytes] = ()) -> None:
+    def feed(self, numbers: Iterable[int], *, raw: Iterable[bytes] = (), topic: str = "") -> None:
         """Records numbered by their part, round the partitions; `raw` values get no envelope."""
         producer = Producer(librdkafka(self.broker))
         for number in numbers:
             value = ChunksIndexed(index="in", count=number).model_dump_json()
             headers = list(self.envelope(number).headers())
-            producer.produce(self.topic, value, str(number), partition=number % self._partitions, headers=headers)
+            producer.produce(
+                topic or self.topic, value, str(number), partition=number % self._partitions, headers=headers
+            )
         for value in raw:
             producer.produce(self.topic, value, b"raw", partition=0)
         assert producer.flush(20) == 0

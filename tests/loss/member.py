@@ -83,7 +83,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     script = json.loads(sys.argv[1])
     folder, slot, broker = Path(script["folder"]), script["slot"], Settings().broker
-    group = Group(script["group"], slot, (script["topic"],), broker, session_seconds=6.0)
+    group = Group(script["group"], slot, (script["topic"], *script.get("more", ())), broker, session_seconds=6.0)
     provisioning.check(broker, group.topics, dev=True)
     watermarks = Watermarks()
     step, endings = Scripted(script, folder / "journal"), Endings(slot, folder)

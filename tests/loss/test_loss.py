@@ -15,6 +15,7 @@ import pytest
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from schemas.control import ControlEntry
+from schemas.topics import PREPARE, PREPARE_INTERACTIVE
 from tests.loss.harness import Bench
 from tests.support import until
 
@@ -151,6 +152,33 @@ def test_a_cancelled_job_is_skipped_and_its_offsets_pass(bench: Bench) -> None:
     until(lambda: sum(bench.committed().values()) == 12, 40, "offsets of a cancelled job")
     assert not bench.emitted()
     assert not bench.noted("start")
+
+
+def test_of_two_topics_under_backlog_interactive_goes_first_and_kills_lose_nothing_of_either(tmp_path: Path) -> None:
+    bulk, interactive = range(300), range(300, 500)
+    server = Kafka(tmp_path / "kafka", *ports.free(2))
+    with children.running(server):
+        bench = Bench(server.broker, tmp_path, "kafka")
+        bench.topic = PREPARE.name
+        told = {"more": [PREPARE_INTERACTIVE.name], "seconds": 0.005}
+        bench.feed(bulk)
+        member = bench.start(**told)
+        until(lambda: bench.noted("done").total() >= 40, 40, "a loop that is full of bulk")
+        before = _of(bench, bulk)
+        bench.feed(interactive, topic=PREPARE_INTERACTIVE.name)
+        for kill in range(1, 3):
+            until(lambda kill=kill: _of(bench, interactive) >= 60 * kill, 40, "progress of the first class")
+            bench.stop(member, signal.SIGKILL)
+            member = bench.start(**told)
+        until(lambda: _of(bench, interactive) == len(interactive), 40, "all of the first class")
+        assert _of(bench, bulk) - before < len(interactive) / 2, "bulk went beside it as if there were no classes"
+        _complete(bench, 500)
+        assert not bench.dead()
+        bench.close()
+
+
+def _of(bench: Bench, numbers: range) -> int:
+    return sum(number in numbers for number in bench.noted("done"))
 
 
 @pytest.mark.parametrize("stream", ["faust", "kafka"])

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.batcher import Batcher
+from processors.batcher import BULK_EVERY, Batcher
 
 
 @given(st.lists(st.integers(1, 7), max_size=30), st.integers(1, 9), st.integers(1, 20))
@@ -79,3 +79,39 @@ async def test_dropping_makes_room_and_closing_wakes_the_taker() -> None:
     await asyncio.sleep(0)
     batcher.close()
     assert await taking == []
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 9))
+@settings(deadline=None)
+def test_each_class_keeps_its_order_and_the_first_stands_before_the_other_but_for_one_batch_of_eight(
+    classes: list[bool], limit: int
+) -> None:
+    async def scenario() -> None:
+        batcher: Batcher[tuple[bool, int]] = Batcher(60, lambda item: item[0])
+        items = [(first, number) for number, first in enumerate(classes)]
+        for item in items:
+            await batcher.put(item)
+        taken, turned = [], 0
+        while len(batcher):
+            mixed = {first for first, number in items if (first, number) not in taken} == {True, False}
+            batch = await batcher.take(limit)
+            turned += mixed and not batch[0][0]
+            taken += batch
+        assert [item for item in taken if item[0]] == [item for item in items if item[0]]
+        assert [item for item in taken if not item[0]] == [item for item in items if not item[0]]
+        assert turned <= len(items) // BULK_EVERY
+
+    asyncio.run(scenario())
+
+
+async def test_a_full_class_leaves_the_other_its_room() -> None:
+    batcher: Batcher[tuple[bool, int]] = Batcher(2, lambda item: item[0])
+    for number in range(2):
+        await batcher.put((False, number))
+    blocked = asyncio.create_task(batcher.put((False, 2)))
+    await batcher.put((True, 0))
+    assert (batcher.room(), batcher.room(first=True), blocked.done()) == (0, 1, False)
+    assert await batcher.take(1) == [(True, 0)]
+    assert not blocked.done()
+    assert await batcher.take(1) == [(False, 0)]
+    await blocked

@@ -210,9 +210,11 @@ class SimulatedConsumer:
         if self.fenced:
             self._ordered.set()
 
-    async def getmany(self, *, timeout_ms: float, max_records: int) -> dict[TopicPartition, list[Message]]:
+    async def getmany(
+        self, *wanted: TopicPartition, timeout_ms: float, max_records: int
+    ) -> dict[TopicPartition, list[Message]]:
         await asyncio.sleep(0)  # the fetcher answers, even where it holds records already
-        found = self._fetch(max_records)
+        found = self._fetch(wanted, max_records)
         if not found:
             self._news.clear()
             try:
@@ -220,14 +222,14 @@ class SimulatedConsumer:
                     await self._news.wait()
             except TimeoutError:
                 return {}
-            found = self._fetch(max_records)
+            found = self._fetch(wanted, max_records)
         return found
 
-    def _fetch(self, most: int) -> dict[TopicPartition, list[Message]]:
+    def _fetch(self, wanted: tuple[TopicPartition, ...], most: int) -> dict[TopicPartition, list[Message]]:
         if self.log.down:
             return {}
         found: dict[TopicPartition, list[Message]] = {}
-        order = sorted(self._assigned)
+        order = sorted(self._assigned.intersection(wanted))
         self.log.loop.random.shuffle(order)
         for partition in order:
             records = self.log.records.get(partition)
