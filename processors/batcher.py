@@ -9,9 +9,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-
 BULK_EVERY = 8
-"""One batch of so many begins with what is not of the first class, where both wait: it is slowed, never stopped."""
+"""After so many batches less one that held none of it, a batch begins with what is not of the first class."""
 
 
 class Batcher(Generic[T]):
@@ -28,7 +27,7 @@ class Batcher(Generic[T]):
         self._ready: dict[bool, deque[T]] = {True: deque(), False: deque()}
         self._later: list[tuple[float, int, T]] = []
         self._order = itertools.count()
-        self._turn = 0
+        self._passed_over = 0
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -94,14 +93,13 @@ class Batcher(Generic[T]):
         return []
 
     def _batch(self, limit: int) -> list[T]:
-        classes = [items for first in (True, False) if (items := self._ready[first])]
-        if len(classes) > 1:
-            self._turn = (self._turn + 1) % BULK_EVERY
-            if self._turn == 0:
-                classes.reverse()
-        batch: list[T] = []
-        for items in classes:
+        order = (True, False) if self._passed_over < BULK_EVERY - 1 else (False, True)
+        bulk, batch = self._ready[False], list[T]()
+        waited = len(bulk)
+        for first in order:
+            items = self._ready[first]
             batch += [items.popleft() for _ in range(min(limit - len(batch), len(items)))]
+        self._passed_over = self._passed_over + 1 if batch and 0 < waited == len(bulk) else 0
         return batch
 
     def drop(self, unwanted: Callable[[T], bool]) -> None:

@@ -129,7 +129,9 @@ def open_dispatcher(settings: Settings, failpoints: Failpoints, holding: Callabl
     url = settings.postgres.get_secret_value()
     engine = connect(url)
     parts = Parts(
-        backlog=WaitingTables(engine, Lead(url, LOCK, settings.session_seconds), settings.interactive_allowance),
+        backlog=WaitingTables(
+            connect(url, lazily=True), Lead(url, LOCK, settings.session_seconds), settings.interactive_allowance
+        ),
         publisher=KafkaPublisher(settings.broker, settings.publish_seconds),
         failpoints=failpoints,
         weights=settings.weights,

@@ -28,21 +28,25 @@ _SERVER_SETTINGS = {
 }
 
 
-def connect(url: str) -> AsyncEngine:
+def connect(url: str, *, lazily: bool = False) -> AsyncEngine:
     """A pool of at most 8 connections for a `postgresql://user:password@host:port/database` URL.
 
     `sslmode`, `sslrootcert`, `sslcert` and `sslkey` in its query mean what they mean to libpq. Nothing is opened
     before the first use. A connection that the server closed meanwhile is replaced, not handed out.
+
+    `lazily`, for who works often and can do the last moments again: a commit does not wait for the disk, and a
+    connection that was closed is an error to whoever meets it.
     """
+    settings = _SERVER_SETTINGS | ({"synchronous_commit": "off"} if lazily else {})
     return create_async_engine(
         DRIVER,
         # The client's own limit stands above the server's: it is for a server that no longer answers at all.
-        async_creator=opener(url, command_timeout=40, server_settings=_SERVER_SETTINGS),
+        async_creator=opener(url, command_timeout=40, server_settings=settings),
         hide_parameters=True,  # an error's text must not quote a document
         pool_size=4,
         max_overflow=4,
         pool_timeout=5,
-        pool_pre_ping=True,
+        pool_pre_ping=not lazily,
     )
 
 

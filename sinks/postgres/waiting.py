@@ -27,11 +27,13 @@ _LANES: tuple[Lane, ...] = ("interactive", "bulk")
 class WaitingTables:
     """`Backlog` over `waiting_*` and `released_jobs`. `allowance` as in `producers.lanes.Lanes`.
 
-    What is decided and forgotten may be lost with the server's last moments: then it is decided once more.
+    What is decided and forgotten may be lost with the server's last moments: then it is decided once more. So the
+    engine may be a lazy one. What no other statement must be seen with is a transaction of its own.
     """
 
     def __init__(self, engine: AsyncEngine, lead: Lead, allowance: int) -> None:
         self._engine = engine
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lead = lead
         self._allowance = allowance
 
@@ -41,26 +43,25 @@ class WaitingTables:
 
     async def unconfirmed(self) -> list[Release]:
         """Slices in the order of their jobs, then delayed records in the order in which they are due."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._single) as connection:
             return [*await self._slices(connection), *map(_again, await connection.execute(sql.DUE))]
 
     async def working(self) -> list[Working]:
         """One row a job and run."""
-        async with transaction(self._engine) as connection:
-            await connection.execute(sql.LAZILY)
+        async with transaction(self._single) as connection:
             await connection.execute(sql.TIDY)
             return [_working(row) for row in await connection.execute(sql.WORKING)]
 
     async def offers(self, most: int) -> list[Offer]:
         """Records, which were accepted before, stand before jobs."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._single) as connection:
             records = await connection.execute(sql.RECORDS, {"most": most})
             found = [Offer(row.tenant, row.lane, row.job, 0, pages=1, record=row.id) for row in records]
             return found + [_offer(row) for row in await connection.execute(sql.OFFERS, {"most": most})]
 
     async def stopped(self) -> list[Release]:
         """Jobs, each with the event that ends its document."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._single) as connection:
             return [_ended(row) for row in await connection.execute(sql.STOPPED)]
 
     async def decide(self, chosen: Sequence[Chosen]) -> list[Release]:
@@ -68,7 +69,6 @@ class WaitingTables:
         rows = [self._row(taken) for taken in chosen if not taken.offer.record]
         ids = [taken.offer.record for taken in chosen if taken.offer.record]
         async with transaction(self._engine) as connection:
-            await connection.execute(sql.LAZILY)
             await bulk(connection, sql.DECIDE, rows)
             slices = await self._slices(connection) if rows else []
             records = await connection.execute(sql.NAMED_RECORDS, {"ids": ids}) if ids else ()
@@ -82,7 +82,6 @@ class WaitingTables:
         slices = [{"job": job, "run": int(run), "first": int(first)} for job, run, first in named["slice"]]
         jobs = [{"job": job, "run": int(run)} for job, run in named["job"]]
         async with transaction(self._engine) as connection:
-            await connection.execute(sql.LAZILY)
             await bulk(connection, sql.FORGET_SLICES, slices)
             await bulk(connection, sql.FORGET_JOBS, jobs)
             if named["record"]:
@@ -90,7 +89,7 @@ class WaitingTables:
 
     async def next_due(self) -> float | None:
         """By the server's clock, which also says what is due."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._single) as connection:
             found: float | None = await connection.scalar(sql.NEXT_DUE)
             return found
 
@@ -99,7 +98,7 @@ class WaitingTables:
         pages: dict[Lane, dict[str, int]] = {lane: {} for lane in _LANES}
         uncounted: dict[Lane, dict[str, int]] = {lane: {} for lane in _LANES}
         oldest = dict.fromkeys(_LANES, 0.0)
-        async with transaction(self._engine) as connection:
+        async with transaction(self._single) as connection:
             for row in await connection.execute(sql.COUNTS):
                 pages[row.lane][row.tenant] = row.pages
                 uncounted[row.lane] |= {row.tenant: row.uncounted} if row.uncounted else {}

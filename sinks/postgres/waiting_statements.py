@@ -38,8 +38,6 @@ DELAY = text("""
 
 RING = text("SELECT pg_notify('headrace_waiting', '')")
 
-LAZILY = text("SELECT set_config('synchronous_commit', 'off', true)")
-
 # Of a run only its own word counts: what the job's row says of an earlier one says nothing of it.
 TIDY = text("""
     DELETE FROM waiting_jobs AS waiting USING jobs
