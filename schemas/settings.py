@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     weights: Annotated[dict[str, float], NoDecode] = Field(default_factory=dict)
     """JSON object of tenant to its share of the machines where several wait; 1 for all others."""
     interactive_allowance: int = Field(default=64, ge=1)
-    """Pages of a tenant that may be in work as interactive at once; what is beyond waits in the bulk lane."""
+    """Pages of a tenant's interactive work that go before all bulk; what is beyond has its turns with the rest."""
     max_waiting_pages: int = Field(default=1_000_000, ge=1)
     """Pages waiting in all, beyond which submissions are refused with 503."""
     max_waiting_pages_of_tenant: int = Field(default=200_000, ge=1)

@@ -20,7 +20,7 @@ def _promtool(*arguments: str, folder: Path = FOLDER) -> str:
 
 
 def test_prometheus_reads_the_configuration_and_the_rules() -> None:
-    assert "10 rules found" in _promtool("check", "config", "prometheus.yml")
+    assert "11 rules found" in _promtool("check", "config", "prometheus.yml")
     _promtool("check", "rules", "alerts.yml")
 
 

@@ -36,16 +36,32 @@ async def test_a_document_is_released_page_after_page_as_far_as_the_window_goes_
     assert [await world.count(table) for table in ("waiting_jobs", "waiting_slices", "released_jobs")] == [0, 0, 0]
 
 
-async def test_tenants_take_turns_however_much_the_first_one_has(world: World) -> None:
+async def test_who_comes_with_little_goes_before_who_has_much_in_the_bulk_lane_too(world: World) -> None:
     many = [world.submitted(f"job_a{n:02d}", tenant="a", lane="bulk") for n in range(20)]
     await world.submit(*many)
     assert len(await world.slices()) == 4
+    assert await world.slices() == [], "the window is full"
     await world.submit(world.submitted("job_b", tenant="b", lane="bulk"))
-    assert await world.slices() == []
-    for job in many[:2]:
-        await world.counted(job, 1)
-        await world.done(job, 1)
-    assert "job_b" in {name for name, *_ in await world.slices()}
+    ((name, first, _, lane),) = await world.slices()
+    assert (name, first, lane) == ("job_b", 1, "interactive")
+
+
+async def test_tenants_who_have_much_take_turns(world: World) -> None:
+    tasks = {}
+    for tenant in "ab":
+        for n in range(20):
+            task = world.submitted(f"job_{tenant}{n:02d}", tenant=tenant, lane="bulk")
+            tasks[task.envelope.job] = task
+    await world.submit(*tasks.values())
+    released: list[str] = []
+    while len(released) < 40:
+        names = [name for name, *_ in await world.slices()]
+        assert names
+        released += names
+        assert abs(sum(name.startswith("job_a") for name in released) * 2 - len(released)) <= 4
+        for name in names:
+            await world.counted(tasks[name], 1)
+            await world.done(tasks[name], 1)
 
 
 async def test_interactive_work_does_not_wait_for_bulk_work(world: World) -> None:

@@ -184,6 +184,10 @@ class Engine:
     def begin(self) -> "Transaction":
         return Transaction(self._database)
 
+    def execution_options(self, **_: object) -> "Engine":
+        """Statements that would stand alone are one transaction here."""
+        return self
+
     async def dispose(self) -> None:
         return
 

@@ -214,7 +214,6 @@ STATEMENTS: dict[str, Statement] = {
     sql.KEEP.text: keep,
     sql.DELAY.text: delay,
     sql.RING.text: _nothing,
-    sql.LAZILY.text: _nothing,
     sql.TIDY.text: tidy,
     sql.WORKING.text: working,
     sql.OFFERS.text: offers,
