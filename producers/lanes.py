@@ -42,8 +42,8 @@ class Lanes:
             for tenant in tenants
         }
         in_work = {lane: sum(pages for (of, _), pages in held.items() if of == lane) for lane in waiting}
-        spent = any(left < 1 for left in self._left.values())
-        reserve = max(1, window // RESERVE) if spent else 0
+        by_turns = waiting["bulk"] or any(left < 1 for left in self._left.values())
+        reserve = max(1, window // RESERVE) if by_turns else 0
         chosen: list[Chosen] = []
         for lane in ("interactive", "bulk"):
             room = window - reserve - in_work["interactive"] - sum(taken.pages for taken in chosen)

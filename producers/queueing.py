@@ -33,14 +33,17 @@ def place(tenant: str, backlog: Backlog, report: LoadReport | None) -> QueuePlac
 def released_before(tenant: str, lane: Lane, pages: float, report: LoadReport) -> float:
     """How many pages of all are released by the time that `pages` of a tenant's lane are, these included.
 
-    Interactive work goes first. In a lane each other tenant gets as many as its weight asks while these are released,
-    but no more than it has.
+    A tenant's interactive work goes before its bulk. Each other tenant gets as many as its weight asks while these are
+    released, but no more than it has; bulk only beside bulk. The pages that go first of who comes anew are left out.
     """
-    first = sum(_expected(report.interactive, report).values()) if lane == "bulk" else 0.0
-    others = _expected(report.bulk if lane == "bulk" else report.interactive, report)
+    others = _expected(report.interactive, report)
+    own = pages + (others.pop(tenant, 0.0) if lane == "bulk" else 0.0)
+    if lane == "bulk":
+        for name, count in _expected(report.bulk, report).items():
+            others[name] = others.get(name, 0.0) + count
     others.pop(tenant, None)
-    turns = pages / report.weights.get(tenant, 1.0)
-    return first + pages + sum(min(count, turns * report.weights.get(name, 1.0)) for name, count in others.items())
+    turns = own / report.weights.get(tenant, 1.0)
+    return own + sum(min(count, turns * report.weights.get(name, 1.0)) for name, count in others.items())
 
 
 def _expected(load: LaneLoad, report: LoadReport) -> dict[str, float]:

@@ -2,8 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from producers.round_robin import Chosen
+from schemas import topics
 from schemas.documents import PartSkipped
+from schemas.errors import DependencyDown, LogUnavailable
 from tests.dispatcher.worlds import World
 from tests.sinks.events import cancel, failed
 
@@ -138,3 +142,36 @@ async def test_what_another_leader_released_meanwhile_is_left_out(world: World) 
     assert await world.backlog.decide(chosen) == []
     (working,) = await world.backlog.working()
     assert working.released == {"interactive": 0, "bulk": 2}
+
+
+async def test_what_was_decided_and_not_published_is_published_by_the_next_one_under_the_same_ids(world: World) -> None:
+    await world.submit(*(world.submitted(f"job_{n}", tenant=f"t{n}", lane="bulk") for n in range(3)))
+    world.publisher.down = True
+    with pytest.raises(LogUnavailable):
+        await world.dispatcher.turn()
+    decided = await world.count("waiting_slices")
+    assert decided > 0
+    world.publisher.down = False
+    world.dispatcher = world.another()
+    released = await world.turn()
+    assert len({task.envelope.id for task in released}) == len(released) >= decided
+    assert await world.count("waiting_slices") == 0
+
+
+async def test_what_was_published_and_not_forgotten_is_published_once_more_under_the_same_ids(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.submit(world.submitted("job_a"))
+
+    async def dies(_: object) -> None:
+        raise DependencyDown("gone")
+
+    monkeypatch.setattr(world.backlog, "forget", dies)
+    with pytest.raises(DependencyDown):
+        await world.dispatcher.turn()
+    monkeypatch.undo()
+    first = [record for record in world.publisher.published if record.topic == topics.PREPARE_INTERACTIVE.name]
+    world.dispatcher = world.another()
+    (again,) = await world.turn()
+    assert [dict(record.headers)["ce_id"].decode() for record in first] == [str(again.envelope.id)]
+    assert await world.turn() == []

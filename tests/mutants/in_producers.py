@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 FAIRNESS = "tests/simulation/test_fairness.py"
+NEIGHBOURS = "tests/property/test_neighbours.py"
 RELEASE = "tests/dispatcher/test_release.py"
 _DISPATCHER = "producers/dispatcher.py"
 
@@ -33,9 +34,25 @@ MUTANTS = (
         "the allowance is ignored",
         "fairness",
         "producers/lanes.py",
-        'max(0, self._allowance - held.get(("interactive", tenant), 0))',
+        'min(self._left[lane, tenant], most - held.get(("interactive", tenant), 0))',
         "1_000_000",
         FAIRNESS,
+    ),
+    Mutant(
+        "a flood goes first for ever",
+        "fairness",
+        "producers/lanes.py",
+        "self._left[lane, taken.offer.tenant] -= taken.pages",
+        "self._left[lane, taken.offer.tenant] -= 0",
+        NEIGHBOURS,
+    ),
+    Mutant(
+        "who comes anew stands behind the flood",
+        "fairness",
+        "producers/lanes.py",
+        "chosen += self._share_first(lane, waiting[lane], held, room, max(1, window // 2))",
+        "chosen += ()",
+        NEIGHBOURS,
     ),
     Mutant(
         "what a tenant got is not counted",
@@ -73,7 +90,7 @@ MUTANTS = (
         "interactive work stops bulk work",
         "fairness",
         "producers/lanes.py",
-        'reserve = max(1, window // RESERVE) if waiting["bulk"] else 0',
+        "reserve = max(1, window // RESERVE) if by_turns else 0",
         "reserve = 0",
         FAIRNESS,
     ),

@@ -69,7 +69,8 @@ def test_who_stands_further_behind_comes_later_and_nothing_is_lost_of_what_waits
     assert near + more <= far
     assert far <= ahead + more + sum(waiting.values()) + sum(first.values())
     assert released_before("a", "bulk", 10**9, load) == 10**9 + sum(waiting.values()) + sum(first.values())
-    assert near >= ahead + sum(first.values()), "interactive work goes first"
+    behind_its_own = released_before("a", "bulk", ahead, report(waiting, first={**first, "a": more}, weights=weights))
+    assert math.isclose(behind_its_own, far), "a tenant's interactive work goes before its bulk"
 
 
 @given(waiting=TENANTS, in_work=st.integers(0, 100), window=st.integers(0, 100), speed=st.floats(0.1, 1000))
