@@ -22,11 +22,15 @@ _FAR = 2.0
 
 @dataclass
 class Document:
-    """A document on its way; `counted`, when it began, and `ended` are infinite before they came."""
+    """A document on its way; `counted`, when it began, and `ended` are infinite before they came.
+
+    Of its pages `first` were released to go first.
+    """
 
     tenant: str
     pages: int
     released: int = 0
+    first: int = 0
     settled: int = 0
     counted: float = float("inf")
     ended: float = float("inf")
@@ -73,7 +77,9 @@ class Queue:
         settled = sum(self._settle(now))
         held: dict[tuple[Lane, str], int] = {}
         for one in self.documents:
-            held["bulk", one.tenant] = held.get(("bulk", one.tenant), 0) + one.released - one.settled
+            first = max(0, one.first - one.settled)
+            held["interactive", one.tenant] = held.get(("interactive", one.tenant), 0) + first
+            held["bulk", one.tenant] = held.get(("bulk", one.tenant), 0) + one.released - one.settled - first
         numbered = [(str(number), one) for number, one in enumerate(self.documents)]
         known = {(name, 1): (one.tenant, one.pages) for name, one in numbered if one.counted <= now < one.ended}
         self._load.lengths.count(known)
@@ -97,6 +103,7 @@ class Queue:
 
     def _work(self, now: float, taken: Chosen) -> None:
         one = self.documents[int(taken.offer.job)]
+        one.first += taken.pages if taken.lane == "interactive" else 0
         one.released, one.counted = taken.last, min(one.counted, now + self.way)
         for _ in range(taken.pages):
             done = max(heapq.heappop(self._free), now + self.way) + self.seconds * self.slower(now)
