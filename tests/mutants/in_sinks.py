@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-FAN_IN = "tests/property/test_fan_in.py"
+PROJECTOR = "tests/sinks/test_projector.py"
 RELEASE = "tests/dispatcher/test_release.py"
 REDRIVES = "tests/dead_letters/test_redrives.py"
 RESUMES = "tests/sinks/test_resumes.py"
@@ -68,7 +68,7 @@ MUTANTS = (
         _STATEMENTS,
         "ORDER BY tenant, document_id, id FOR UPDATE",
         "ORDER BY tenant, document_id, id",
-        "tests/sinks/test_projector.py::test_of_two_projectors_the_later_one_counts_what_the_earlier_one_stored",
+        f"{PROJECTOR}::test_of_two_projectors_the_later_one_counts_what_the_earlier_one_stored",
     ),
     Mutant(
         "a lower run replaces a higher one",
@@ -76,7 +76,7 @@ MUTANTS = (
         _STATEMENTS,
         "WHERE excluded.run > parts.run OR excluded.run = parts.run AND excluded.ce_id < parts.ce_id",
         "",
-        f"{FAN_IN}::test_a_retry_mixed_with_its_first_run_ends_as_the_retry_does",
+        f"{PROJECTOR}::test_a_result_of_a_lower_run_never_replaces_a_higher_one",
     ),
     Mutant(
         "a terminal state is left without a new run",
@@ -84,7 +84,7 @@ MUTANTS = (
         "sinks/conclusions.py",
         "run_rises=counted.runs > tuple(job.runs)",
         "run_rises=True",
-        f"{FAN_IN}::test_contradicting_events_never_move_a_job_out_of_where_it_ended",
+        f"{PROJECTOR}::test_a_copy_that_fares_otherwise_changes_no_end",
     ),
     Mutant(
         "the relay reads what older transactions may still add to",

@@ -56,7 +56,8 @@ class Fault:
 class Plan:
     """A whole history; the seed draws the order of everything.
 
-    `standby`: there are a second dispatcher, projector and relay. `halts`: some dead letters halt the step that wrote them.
+    `standby`: there are a second dispatcher, projector and relay. `halts`: some dead letters halt the step that wrote
+    them.
     """
 
     seed: int

@@ -132,6 +132,14 @@ async def test_a_result_of_a_lower_run_never_replaces_a_higher_one(
     assert view is not None
     assert [page.text for page in result.pages] == ["page 1 run 2"]
     assert (view.state, view.run, view.errors) == ("running", 2, [])
+    assert [page.state for page in view.pages] == ["read"]
+
+
+async def test_a_copy_that_fares_otherwise_changes_no_end(database: Database, projector: Projector) -> None:
+    job = events.new_job()
+    await projector.write([events.submitted(job), events.prepared(job, 1), events.failed(job, 1)])
+    await projector.write([events.read(job, 1), events.indexed(job, 1)])
+    assert await told.ends(database.admin, job) == [("failed", 1)]
 
 
 async def test_a_retry_reopens_a_failed_job_under_its_next_run_and_announces_the_second_end(
