@@ -26,7 +26,7 @@ class Window:
         self._last = self._began = now
         self._area = 0.0
         self._settled = 0
-        self._full = self._slow = False
+        self._full = False
         self._starting = True
         self._sojourns: deque[tuple[float, float]] = deque()
         self._dipped = now
