@@ -45,9 +45,9 @@ class Attempts:
         """Whether the record was running when a process ended, here or at a peer."""
         return str(record) in self._suspects or self._marks.get(self._key(record)) is not None
 
-    def is_marked(self, record: Record) -> bool:
-        """Whether this process has counted the death that makes the record a suspect."""
-        return str(record) in self._marked
+    def counted(self, record: Record) -> int:
+        """How many deaths this process has counted to the record, 0 before it has."""
+        return self._marked.get(str(record), 0)
 
     def mark(self, record: Record) -> tuple[int, Outgoing]:
         """One more death counted to the record: how many that makes, and the mark to publish before it runs."""

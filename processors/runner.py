@@ -180,12 +180,12 @@ class Runner:
 
     async def _alone(self, record: Record) -> None:
         """A suspect: marked first, then run by itself; after the third death not run at all."""
-        if not self._parts.attempts.is_marked(record):
+        if not (count := self._parts.attempts.counted(record)):
             count, mark = self._parts.attempts.mark(record)
             await self._publish([mark])
-            if count >= LIMIT:
-                await self._settle(record, self._verdicts.poisonous(record, PoisonRecord(), count))
-                return
+        if count >= LIMIT:  # also where its letter was held, since the step was halted
+            await self._settle(record, self._verdicts.poisonous(record, PoisonRecord(), count))
+            return
         if tasks := await self._admit([record]):
             await self._work(tasks)
 

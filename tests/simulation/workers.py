@@ -1,6 +1,7 @@
 """What the processes of a history are made of: the real classes over what is simulated."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from processors.stream.kafka_stream import KafkaStream
@@ -9,6 +10,7 @@ from processors.watermark import Watermarks
 from schemas import topics
 from schemas.control import ControlEntry, StepOrder, step_key
 from schemas.failpoints import Failpoints
+from schemas.records import Partition
 from sinks.dead_letters import DeadLetters
 from sinks.fenced_index import FencedIndex
 from sinks.index_fence import Admission
@@ -67,6 +69,10 @@ class SimulatedLetters(DeadLetters):
         self._failpoints = NO_FAILPOINTS
         self._on_open = bool
         self._tended = 0.0
+
+    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
+        """By the virtual clock: how long a history takes is not to be seen in it."""
+        await super().idle(asyncio.get_running_loop().time(), partitions)
 
 
 class SimulatedIndex(FencedIndex):

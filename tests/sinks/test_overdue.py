@@ -127,6 +127,17 @@ async def test_asking_often_announces_once_and_a_retry_with_a_fresh_deadline_run
     assert await settle(database, projector, reader, job) is JobState.QUEUED
 
 
+async def test_a_retry_that_is_overdue_in_its_turn_is_expired_too(
+    database: Database, projector: Projector, reader: PostgresJobReader
+) -> None:
+    job = new_job()
+    await projector.write([due(submitted(job), ago(minutes=5))])
+    assert await settle(database, projector, reader, job) is JobState.EXPIRED
+    await projector.write([due(submitted(job, run=2), ago(minutes=4))])
+    assert await settle(database, projector, reader, job) is JobState.EXPIRED
+    assert [task.envelope.run for task in await announced(database, job)] == [1, 2]
+
+
 async def test_a_page_that_was_redriven_after_the_deadline_has_as_long_as_a_new_job(
     database: Database, projector: Projector, reader: PostgresJobReader
 ) -> None:
