@@ -54,7 +54,8 @@ def _before_done(history: History) -> Iterable[str]:
     settled: dict[tuple[str, Place], int] = {}
     for said in history.said:
         kind = "settled" if said.kind in _SETTLED or said.topic in (DEAD_LETTERS.name, DELAYED.name) else said.kind
-        settled.setdefault((kind, said.place), said.at)
+        # of copies the first counts, which need not be the one that was read first: they may lie on another partition
+        settled[kind, said.place] = min(said.at, settled.get((kind, said.place), said.at))
     read: dict[tuple[str, int], list[tuple[int, int, Said]]] = defaultdict(list)
     for said in history.said:
         if said.topic in _DONE:

@@ -93,3 +93,8 @@ def test_the_same_work_done_again_is_counted_and_harmless() -> None:
     verdict = _judged(replace(RIGHT, said=(*RIGHT.said, READ)))
     assert verdict.clean
     assert verdict.repeats == {EVENTS.name: 1}
+
+
+def test_a_later_copy_on_another_partition_makes_no_commit_early() -> None:
+    copy = replace(READ, topic=CHUNK.name, partition=1, at=99)
+    assert not _judged(replace(RIGHT, said=(copy, *RIGHT.said))).early

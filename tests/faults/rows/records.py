@@ -81,7 +81,7 @@ def _burst(scene: Scene) -> None:
         if _halted(scene):
             env = {**os.environ, "HEADRACE_KAFKA": scene.world.broker.bootstrap}
             command = [sys.executable, "-m", "cli.main", "steps", "resume", "chunk"]
-            subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=True)
+            subprocess.run(command, env=env, capture_output=True, check=True)
         complete = len(read(scene.world.broker, DEAD_LETTERS.name)) >= letters + _BROKEN
         return complete and not _halted(scene) and not scene.world.behind().get("headrace.chunk")
 
