@@ -3,24 +3,28 @@
 pgvector's rows are the truth: they were written in one transaction with the fence. Both sides are read in windows of
 ids, so that memory stays small; what differs is compared again under the fence, where no writer of these documents is
 at work, and only what no record on its way will put right is touched.
+
+An object that is there and that no search finds is missing as well: Weaviate's graph of vectors has a log of its own,
+of which a kill -9 may cost the end.
 """
 
 import asyncio
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from weaviate.classes.query import Filter
 from weaviate.exceptions import WeaviateBaseError
 
 from schemas.settings import Settings
 from sinks.index_fence import exclude_writers
-from sinks.index_pages import Page, Passage
+from sinks.index_pages import DIMENSIONS, Page, Passage
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import bulk
 from sinks.postgres.vectors import connect_vectors
@@ -33,6 +37,7 @@ SETTLED_SECONDS = 60.0
 """How long after a job's end its pages count as those that nobody is about to write."""
 _TOLD = ["document_id", "revision", "job", "run", "page"]
 _CALLS = 4
+_SOMEWHERE = [1.0] + [0.0] * (DIMENSIONS - 1)
 
 _USED = text("SELECT EXISTS (SELECT FROM indexed_pages WHERE index = 'weaviate')")
 _TENANT = text("SELECT tenant FROM chunks WHERE tenant > :after ORDER BY tenant LIMIT 1")
@@ -76,7 +81,7 @@ _SURPLUS = text("""
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What either side has under an id; `revision` and `page` are known of objects alone."""
+    """What either side has under an id; `revision`, `page` and whether a search finds it are of objects alone."""
 
     id: uuid.UUID
     document_id: str
@@ -84,6 +89,7 @@ class _Held:
     run: int
     revision: int = 0
     page: int = 0
+    found: bool = True
 
 
 class WeaviateRound:
@@ -96,7 +102,7 @@ class WeaviateRound:
 
     async def run(self, *, dry: bool = False) -> Counter[str]:
         """Make Weaviate hold what it should; nothing where no page was ever written to it. Raises `DependencyDown`."""
-        found = Counter(index_missing=0, index_stale=0, index_surplus=0)
+        found = Counter(index_missing=0, index_stale=0, index_unfound=0, index_surplus=0)
         async with transaction(self._engine) as connection:
             if not await connection.scalar(_USED):
                 return found
@@ -164,8 +170,8 @@ class WeaviateRound:
                     await insert(gate, passages, objects[-1:])  # as the writer does: the call before it is in the log
                 for name in surplus:
                     await erase(gate, passages, name)
-        stale = sum(row.id in theirs for row in rows)
-        return Counter(index_missing=len(rows) - stale, index_stale=stale, index_surplus=len(surplus))
+        wrong = Counter(_fault(theirs.get(row.id)) for row in rows)
+        return wrong + Counter(index_surplus=len(surplus))
 
 
 def _unequal(ours: Iterable[_Held], theirs: Iterable[_Held], through: uuid.UUID) -> dict[uuid.UUID, str]:
@@ -177,13 +183,19 @@ def _unequal(ours: Iterable[_Held], theirs: Iterable[_Held], through: uuid.UUID)
     return {name: (mine.get(name) or other[name]).document_id for name in unequal}
 
 
-def _made(held: _Held | None) -> tuple[str, int] | None:
-    return None if held is None else (held.job, held.run)
+def _made(held: _Held | None) -> tuple[str, int, bool] | None:
+    return None if held is None else (held.job, held.run, held.found)
 
 
 def _lacks(held: _Held | None, row: Row[Any]) -> bool:
-    """Whether the object is not the row's; one of a later run is right, and the row on its way."""
-    return held is None or held.job != row.job or held.run < row.run
+    """Whether no search finds the row's object; one of a later run is right, and the row on its way."""
+    return held is None or held.job != row.job or held.run < row.run or (held.run == row.run and not held.found)
+
+
+def _fault(held: _Held | None) -> str:
+    if held is None:
+        return "index_missing"
+    return "index_stale" if held.found else "index_unfound"
 
 
 async def _surplus(connection: AsyncConnection, tenant: str, held: Iterable[_Held]) -> list[uuid.UUID]:
@@ -204,31 +216,39 @@ async def _surplus(connection: AsyncConnection, tenant: str, held: Iterable[_Hel
 
 async def _listed(passages: Collection, after: uuid.UUID) -> list[_Held]:
     """The next objects by id; none of a tenant that never was."""
-    async with bounded():
-        try:
-            found = await passages.query.fetch_objects(limit=WINDOW, after=after, return_properties=_TOLD)
-        except WeaviateBaseError as error:
-            if absent(error):
-                return []
-            raise
-    return [_held(item) for item in found.objects]
+    return await _told(passages, passages.query.fetch_objects(limit=WINDOW, after=after, return_properties=_TOLD))
 
 
 async def _under(passages: Collection, names: Sequence[uuid.UUID]) -> list[_Held]:
+    asked = passages.query.fetch_objects_by_ids(names, limit=len(names), return_properties=_TOLD)
+    return await _told(passages, asked)
+
+
+async def _told(passages: Collection, asked: Awaitable[Any]) -> list[_Held]:
     async with bounded():
         try:
-            found = await passages.query.fetch_objects_by_ids(names, limit=len(names), return_properties=_TOLD)
+            objects = (await asked).objects
         except WeaviateBaseError as error:
             if absent(error):
                 return []
             raise
-    return [_held(item) for item in found.objects]
+    seen = await _seen(passages, [item.uuid for item in objects]) if objects else set()
+    return [_held(item, found=item.uuid in seen) for item in objects]
 
 
-def _held(item: Any) -> _Held:
+async def _seen(passages: Collection, names: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these objects that a search by vector finds: of so few, Weaviate compares every one that it knows."""
+    async with bounded():
+        found = await passages.query.near_vector(
+            _SOMEWHERE, filters=Filter.by_id().contains_any(names), limit=len(names), return_properties=[]
+        )
+    return {item.uuid for item in found.objects}
+
+
+def _held(item: Any, *, found: bool) -> _Held:
     told = item.properties
     return _Held(
-        item.uuid, told["document_id"], told["job"], int(told["run"]), int(told["revision"]), int(told["page"])
+        item.uuid, told["document_id"], told["job"], int(told["run"]), int(told["revision"]), int(told["page"]), found
     )
 
 

@@ -1,6 +1,7 @@
 """Real servers for the tests that ask for them, each once a session; tools that tests want are named when missing."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,10 @@ from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from schemas.broker import Broker
 from tests import tools
+
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background job has it ignored, as have its children
 
 
 @pytest.fixture(scope="session")

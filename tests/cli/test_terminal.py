@@ -41,8 +41,10 @@ def _seen(
     os.close(theirs)
     shown, deadline = b"", time.monotonic() + 30
     os.write(ours, answer)
+    news = select.poll()
+    news.register(ours, select.POLLIN)
     while time.monotonic() < deadline:
-        if not select.select([ours], [], [], 0.1)[0]:
+        if not news.poll(100):
             continue
         try:
             shown += os.read(ours, 65536)

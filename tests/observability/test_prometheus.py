@@ -109,7 +109,7 @@ def test_every_label_has_values_of_a_closed_set(stack: Session, prometheus: Prom
         "group": set(GROUPS), "topic": topics,
         "lane": {"interactive", "bulk"}, "tenant": {"demo"}, "status": {str(number) for number in range(200, 600)},
     }  # fmt: skip
-    known = {"__name__", "instance", "job", "service", "le", "version", *closed}
+    known = {"__name__", "instance", "job", "service", "le", "version", "what", "duty", "reason", *closed}
     for series in prometheus.get("series", **{"match[]": '{__name__=~"headrace_.+"}'}):
         assert series.keys() <= known, series
         assert all(series[name] in values for name, values in closed.items() if name in series), series

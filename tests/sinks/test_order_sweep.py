@@ -44,11 +44,12 @@ async def test_orders_and_marks_go_once_no_record_can_mean_them(kafka: Broker, d
     engine = connect(database.sink)
     sweep = OrderSweep(engine, kafka, 10)
     await caught_up(database, LATER)
-    assert (await sweep.run(dry=True))["orders_and_marks"] == 3
-    assert (await sweep.run())["orders_and_marks"] == 3
+    lapsed = (await sweep.run(dry=True))["orders_and_marks"]  # other tests' as well
+    assert (await sweep.run())["orders_and_marks"] == lapsed >= 3
     assert (await sweep.run())["orders_and_marks"] == 0
     await engine.dispose()
     gone = {
         message.key() for topic in (CONTROL, ATTEMPTS) for message in read(kafka, topic.name) if not message.value()
     }
-    assert gone == {b"job_lapsed", b"job_endless", b"a record"}
+    assert gone >= {b"job_lapsed", b"job_endless", b"a record"}
+    assert not gone & {b"job_stands", step_key("ocr"), plan_key(DOCUMENT.hash)}
