@@ -8,18 +8,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from prometheus_client import Counter, Gauge
 
 from producers.lanes import Held, Lanes
+from producers.ledger import Ledger, Working
 from producers.loads import Counts, Load
 from producers.round_robin import Chosen, Offer
 from producers.window import Window
-from schemas.envelope import Lane
 from schemas.errors import DependencyDown
 from schemas.failpoints import Failpoints
 from schemas.ports import Publisher
@@ -41,19 +40,6 @@ MOST_OFFERS = 64
 """Jobs of a tenant that one turn looks at."""
 
 News = Literal["waiting", "settled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """A job with pages released and not all settled; pages are `released` by lane. `total` None: not counted yet."""
-
-    job: str
-    run: int
-    tenant: str
-    released: Mapping[Lane, int]
-    total: int | None
-    settled: int
-    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,46 +90,6 @@ class Backlog(Protocol):
         ...
 
 
-@dataclass
-class _Ledger:
-    """Pages in work, from what the database says of the jobs; nothing is kept of a job that ended."""
-
-    held: dict[tuple[Lane, str], int] = field(default_factory=dict)
-    settled: int = 0
-    _seen: dict[tuple[str, int], int] = field(default_factory=dict)
-    _records: deque[tuple[float, Lane, str]] = field(default_factory=deque)
-
-    def take(self, working: Sequence[Working], now: float) -> None:
-        """The present state of all jobs in work; `settled` becomes how many pages were since the last call."""
-        self.held, self.settled = {}, 0
-        seen = {}
-        for job in working:
-            released = sum(job.released.values())
-            done = min(job.settled, released)
-            self.settled += max(0, done - self._seen.get((job.job, job.run), 0))
-            if job.ended:
-                continue
-            seen[job.job, job.run] = done
-            beyond = 0 if job.total is None else max(0, released - job.total)
-            bulk = max(0, job.released["bulk"] - beyond)
-            interactive = max(0, min(released, job.total or released) - bulk)
-            self._hold("interactive", job.tenant, max(0, interactive - done))
-            self._hold("bulk", job.tenant, bulk - max(0, done - interactive))
-        self._seen = seen
-        while self._records and self._records[0][0] <= now:
-            self._records.popleft()
-        for _, lane, tenant in self._records:
-            self._hold(lane, tenant, 1)
-
-    def lend(self, until: float, chosen: Chosen) -> None:
-        """A single record, whose page nobody follows to its fate: it counts as in work for as long as a page takes."""
-        self._records.append((until, chosen.lane, chosen.offer.tenant))
-
-    def _hold(self, lane: Lane, tenant: str, pages: int) -> None:
-        if pages > 0:
-            self.held[lane, tenant] = self.held.get((lane, tenant), 0) + pages
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a dispatcher works with. `holding` is called with 1 while something that it needs is down.
@@ -168,7 +114,7 @@ class Dispatcher:
         self._backlog = parts.backlog
         self._lanes = Lanes(parts.weights, parts.allowance)
         self._window = Window(parts.now())
-        self._ledger = _Ledger()
+        self._ledger = Ledger()
         self._load = Load(parts.weights, parts.now)
         self._news = asyncio.Event()
         self._hungry = True
@@ -206,11 +152,11 @@ class Dispatcher:
         await self._publish([*await self._backlog.unconfirmed(), *await self._backlog.stopped()])
         now = self._parts.now()
         working = await self._backlog.working()
-        self._ledger.take(working, now)
+        self._ledger.take(working, now, self._window.size)
         self._load.lengths.count({(job.job, job.run): (job.tenant, job.total) for job in working if job.total})
         offers = await self._backlog.offers(MOST_OFFERS)
         held: Held = self._ledger.held
-        chosen = self._lanes.choose(offers, held, self._window.size)
+        chosen = self._lanes.choose(offers, held, self._window.size + self._ledger.extra)
         self._window.observe(now, sum(held.values()), self._ledger.settled, full=len(offers) > len(chosen))
         if chosen:
             await self._publish(await self._backlog.decide(chosen))
@@ -234,7 +180,7 @@ class Dispatcher:
         for taken in chosen:
             RELEASED.labels(taken.lane).inc(taken.pages)
             if taken.offer.record:
-                self._ledger.lend(now + max(1.0, self._window.sojourn), taken)
+                self._ledger.lend(now + max(1.0, self._window.sojourn), taken.lane, taken.offer.tenant)
 
     async def _report(self, held: Held) -> None:
         if self._load.due(moving=self._hungry or bool(held)):

@@ -11,5 +11,10 @@ def prepared_key(tenant: str, job: str, run: int, page: int) -> str:
     return f"{_stem(tenant, job, run, page)}.json"
 
 
+def sections_key(tenant: str, job: str, run: int) -> str:
+    """All sections of a document of text as JSON, a `PageRead` each: what later slices of it are taken from."""
+    return f"{tenant}/{job}/pages/{run}/sections.json"
+
+
 def _stem(tenant: str, job: str, run: int, page: int) -> str:
     return f"{tenant}/{job}/pages/{run}/{page:05d}"

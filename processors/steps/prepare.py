@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Sequence
 
 from PIL import Image
+from pydantic import TypeAdapter
 
 from processors.decoding.decoder import Decoder
 from processors.decoding.limits import Limits
@@ -14,10 +15,10 @@ from processors.steps.sections import section_read
 from processors.steps.text_layer import good_layer, judge, runs_level, turned
 from processors.steps.upright import Upright, quarter_turned, upright
 from schemas.codec import follow, page_spread, submission_id
-from schemas.documents import DocumentPrepared, Line, PagePrepared, Payload, SliceReleased, TextLayer, Times
+from schemas.documents import DocumentPrepared, Line, PagePrepared, PageRead, Payload, SliceReleased, TextLayer, Times
 from schemas.envelope import Envelope
 from schemas.media import DOCUMENTS, GIF, PNG, WEBP, media_type
-from schemas.pages import picture_key, prepared_key
+from schemas.pages import picture_key, prepared_key, sections_key
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
 from schemas.records import Outgoing
@@ -25,16 +26,17 @@ from schemas.settings import Settings
 from schemas.topics import CHUNK, EVENTS, OCR, of_lane
 from schemas.work import Answer, Task
 
-WHOLE = frozenset({*DOCUMENTS, GIF, WEBP})
+WHOLE = frozenset({GIF, WEBP})
 """Media whose pages all go on with the first slice: a later one would cost all that stands before it once more."""
+_SECTIONS = TypeAdapter(list[PageRead])
 
 
 class Prepare:
     """`SliceReleased` to a record for each of its pages, that of page 1 to one `DocumentPrepared` as well.
 
     A picture is set upright, stored without its metadata, and goes on as `PagePrepared`; a section of a document
-    without pictures has been read already, and goes on as `PageRead`. `on_death` is called for each decoding child that
-    died.
+    without pictures has been read already, and goes on as `PageRead`: such a document is parsed once, and its sections
+    are stored for the slices after the first. `on_death` is called for each decoding child that died.
     """
 
     name = "prepare"
@@ -62,19 +64,32 @@ class Prepare:
     def _prepare(self, task: Task) -> Sequence[Outgoing]:
         payload = task.payload
         assert isinstance(payload, SliceReleased)
+        envelope = _of_document(task)
+        key = sections_key(envelope.tenant, envelope.job, envelope.run)
+        if payload.first > 1 and (stored := self._blobs.find(key)) is not None:
+            return self._sections(task, _SECTIONS.validate_json(stored))
         content = self._blobs.read(payload.source)
         media = media_type(content)
-        whole = media in WHOLE
-        if whole and payload.first > 1:
-            return []
-        envelope, dpi = _of_document(task), PLANS[task.envelope.plan].options(self.name)["dpi"]
-        records: list[Outgoing] = []
-        for page in self._decoder.pages(content, media, dpi, payload.first, None if whole else payload.last):
-            records += self._picture(envelope, page) if isinstance(page, PicturePage) else self._section(task, page)
+        if media in DOCUMENTS:
+            sections = self._parsed(content, media)
+            if payload.last < len(sections):
+                self._blobs.put(key, _SECTIONS.dump_json(sections))
+            records = self._sections(task, sections)
+        else:
+            records = self._pictures(payload, envelope, content, media)
         if payload.first > 1:
             return records
-        prepared = DocumentPrepared(pages=self._decoder.count, media_type=self._decoder.media_type, whole=whole)
-        return [self._follow(EVENTS.name, envelope, prepared, 0), *records]
+        counted = DocumentPrepared(pages=self._decoder.count, media_type=self._decoder.media_type, whole=media in WHOLE)
+        return [self._follow(EVENTS.name, envelope, counted, 0), *records]
+
+    def _pictures(self, payload: SliceReleased, envelope: Envelope, content: bytes, media: str) -> list[Outgoing]:
+        last: int | None = payload.last
+        if media in WHOLE:
+            if payload.first > 1:
+                return []
+            last = None
+        pages = self._decoder.pages(content, media, _dpi(envelope), payload.first, last)
+        return [record for page in pages if isinstance(page, PicturePage) for record in self._picture(envelope, page)]
 
     def _picture(self, envelope: Envelope, page: PicturePage) -> list[Outgoing]:
         image = Image.frombytes(page.mode, (page.width, page.height), page.pixels)
@@ -101,17 +116,32 @@ class Prepare:
         degrees = 0 if runs_level(taken) else self._orienter.turn(image).degrees
         return Upright(quarter_turned(image, degrees), degrees, 0.0)
 
-    def _section(self, task: Task, section: TextPage) -> list[Outgoing]:
-        envelope, number = _of_document(task), section.number
-        read = section_read(section, self._decoder.media_type, Times(queued=task.queued))
-        forward = self._follow(CHUNK.name, envelope, read, number, spread=page_spread(envelope.job, number))
-        return [forward, self._follow(EVENTS.name, envelope, read, number)]
+    def _parsed(self, content: bytes, media: str) -> list[PageRead]:
+        pages = self._decoder.pages(content, media, dpi=0)
+        return [section_read(page, self._decoder.media_type, Times()) for page in pages if isinstance(page, TextPage)]
+
+    def _sections(self, task: Task, reads: Sequence[PageRead]) -> list[Outgoing]:
+        """The records of the slice's sections, of which `reads` are all."""
+        payload, envelope = task.payload, _of_document(task)
+        assert isinstance(payload, SliceReleased)
+        records = []
+        for number in range(payload.first, min(payload.last, len(reads)) + 1):
+            read = reads[number - 1].model_copy(update={"times": Times(queued=task.queued)})
+            spread = page_spread(envelope.job, number)
+            records.append(self._follow(CHUNK.name, envelope, read, number, spread=spread))
+            records.append(self._follow(EVENTS.name, envelope, read, number))
+        return records
 
     def _follow(
         self, topic: str, envelope: Envelope, payload: Payload, part: int, *, spread: int | None = None
     ) -> Outgoing:
         digests = (PLANS[envelope.plan].digest(self.name), self._orienter.stamp.digest)
         return follow(topic, envelope, self.name, payload, part=part, digests=digests, spread=spread)
+
+
+def _dpi(envelope: Envelope) -> int:
+    dpi: int = PLANS[envelope.plan].options("prepare")["dpi"]
+    return dpi
 
 
 def _of_document(task: Task) -> Envelope:

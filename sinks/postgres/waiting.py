@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from producers.dispatcher import Release, Working
+from producers.dispatcher import Release
+from producers.ledger import Working
 from producers.loads import Counts
 from producers.round_robin import Chosen, Offer
 from schemas import topics

@@ -13,15 +13,16 @@ from deploy.local.samples import typed
 from processors.engines.fakes import FakeOrienter
 from processors.engines.ports import Turn
 from processors.steps.prepare import Prepare
-from schemas.documents import DocumentPrepared, Line, PagePrepared, PageRead, SliceReleased
+from schemas.documents import DocumentPrepared, Line, PagePrepared, PageRead, Payload, SliceReleased
 from schemas.errors import HeadraceError
 from schemas.media import DOCX
+from schemas.pages import sections_key
 from schemas.records import Outgoing
 from schemas.settings import Settings
 from schemas.topics import CHUNK, EVENTS, OCR_INTERACTIVE
 from sinks.blobs import FolderBlobs
 from tests.unit.decoding.documents import pdf_page, words
-from tests.unit.steps.tasks import first_task, task
+from tests.unit.steps.tasks import JOB, first_task, task
 
 
 class Told(FakeOrienter):
@@ -73,7 +74,7 @@ def test_an_office_document_needs_no_reading_and_has_no_boxes(prepare: Prepare, 
     table.cell(0, 0).text, table.cell(0, 1).text = "Flow", "12 m3/s"
     document.save(file)
     counted, *pages = run(prepare, blobs, file.getvalue())
-    assert task(counted).payload == DocumentPrepared(pages=1, media_type=DOCX, whole=True)
+    assert task(counted).payload == DocumentPrepared(pages=1, media_type=DOCX)
     assert [record.topic for record in pages] == [CHUNK.name, EVENTS.name]
     read = task(pages[0]).payload
     assert isinstance(read, PageRead)
@@ -86,6 +87,32 @@ def test_an_office_document_needs_no_reading_and_has_no_boxes(prepare: Prepare, 
     assert (read.width, read.height, read.image, read.origin) == (None, None, None, "document")
     assert [(block.kind, block.rows) for block in read.blocks] == [("heading", ()), ("text", ()), ("table", ((2, 3),))]
     assert read.engine.name == "python-docx"
+
+
+def test_a_long_text_is_parsed_once_and_goes_on_slice_by_slice(prepare: Prepare, tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    text = "\n\n".join(f"Paragraph {number} " + "of the log book " * 60 for number in range(60))
+    source = blobs.put(f"demo/{uuid.uuid4()}", text.encode())
+
+    def made(first: int, last: int) -> list[tuple[uuid.UUID, int, Payload]]:
+        (answer,) = prepare.run([first_task(SliceReleased(source=source, first=first, last=last))])
+        assert not isinstance(answer, HeadraceError), answer
+        read = [task(record) for record in answer]
+        return [(one.envelope.id, one.envelope.part, one.payload) for one in read]
+
+    whole = made(1, 1000)
+    (counted,) = [payload for _, _, payload in whole if isinstance(payload, DocumentPrepared)]
+    assert counted.pages > 8
+    assert not counted.whole
+    cut = made(1, 3)
+    stored = sections_key("demo", JOB, 2)
+    assert blobs.find(stored)
+    (tmp_path / "blobs" / source.key).rename(tmp_path / "away")
+    cut += made(4, 7)
+    (tmp_path / "away").rename(tmp_path / "blobs" / source.key)
+    (tmp_path / "blobs" / stored).unlink()
+    cut += made(8, counted.pages + 5)
+    assert cut == whole
 
 
 def test_a_good_text_layer_travels_with_its_page_which_nobody_turns(
