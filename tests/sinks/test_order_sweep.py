@@ -34,7 +34,7 @@ async def test_orders_and_marks_go_once_no_record_can_mean_them(kafka: Broker, d
     orders = {
         b"job_lapsed": ControlEntry(action="cancel", until=NOW), b"job_endless": ControlEntry(action="cancel"),
         b"job_stands": ControlEntry(action="cancel", until=LATER + timedelta(days=1)),
-        step_key("ocr"): StepOrder(step="ocr", halted=True, at=NOW), plan_key(DOCUMENT.hash): DOCUMENT,
+        step_key("idle"): StepOrder(step="idle", halted=True, at=NOW), plan_key(DOCUMENT.hash): DOCUMENT,
     }  # fmt: skip
     records = [Outgoing(CONTROL.name, key, order.model_dump_json().encode()) for key, order in orders.items()]
     records.append(Outgoing(ATTEMPTS.name, b"a record", AttemptsMarked(count=2).model_dump_json().encode()))
@@ -52,4 +52,4 @@ async def test_orders_and_marks_go_once_no_record_can_mean_them(kafka: Broker, d
         message.key() for topic in (CONTROL, ATTEMPTS) for message in read(kafka, topic.name) if not message.value()
     }
     assert gone >= {b"job_lapsed", b"job_endless", b"a record"}
-    assert not gone & {b"job_stands", step_key("ocr"), plan_key(DOCUMENT.hash)}
+    assert not gone & {b"job_stands", step_key("idle"), plan_key(DOCUMENT.hash)}
