@@ -1,4 +1,4 @@
-"""Two short rows of the suite, chosen by HEADRACE_FAULT_SEED; `make faults` runs all."""
+"""A short row of the suite, chosen by HEADRACE_FAULT_SEED; `make faults` runs all."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.needs("weaviate-server"),
 ]
 _SHORT = (1, 2, 3, 7, 22, 31, 33, 36, 37)
-_CHOSEN = [ROWS[number] for number in sorted(random.Random(seeds.of()).sample(_SHORT, 2))]
+_CHOSEN = ROWS[random.Random(seeds.of()).choice(_SHORT)]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-@pytest.mark.parametrize("row", _CHOSEN, ids=lambda row: f"row-{row.number}")
+@pytest.mark.parametrize("row", [_CHOSEN], ids=lambda row: f"row-{row.number}")
 def test_a_row_shows_what_it_promises(row: Row, world: World, tell: Callable[[str], None]) -> None:
     outcome = run(row, world, seeds.of())
     tell(table.line(outcome))
