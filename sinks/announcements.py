@@ -4,8 +4,10 @@ A row's id is derived from what it announces and not from the event that led to 
 once, whichever projector came to it and by whatever way.
 """
 
+import base64
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -91,6 +93,13 @@ def announced(envelope: Envelope, record: Outgoing) -> Row:
         "headers": [[name, value.decode()] for name, value in record.headers],
         "value": (record.value or b"").decode(),
     }
+
+
+def awaited(envelope: Envelope, record: Outgoing, name: uuid.UUID) -> Row:
+    """Any record as a row of `waiting_records`, by a name of its own; its value may be any bytes."""
+    row = announced(envelope, replace(record, value=None))
+    value = base64.b64encode(record.value or b"").decode()
+    return row | {"id": str(name), "lane": envelope.lane, "value": value, "spread": record.spread}
 
 
 def job_erased(envelope: Envelope, run: int, source: str, *, ended: bool) -> Row:

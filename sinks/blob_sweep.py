@@ -41,8 +41,7 @@ class BlobSweep:
     async def run(self, *, dry: bool = False) -> Counter[str]:
         """Delete what is old enough and named by nobody; raises `DependencyDown`."""
         found: Counter[str] = Counter()
-        async with transaction(self._engine) as connection:
-            through = await low_water(connection)
+        through = await low_water(self._engine)
         if through is None:
             return found
         async for blobs in self._blobs.listed():

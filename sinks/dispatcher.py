@@ -140,7 +140,8 @@ def open_dispatcher(settings: Settings, failpoints: Failpoints, holding: Callabl
     )
     dispatcher = Dispatcher(parts)
     hear = dispatcher.hear
-    bell = Bell(url, {"headrace_waiting": lambda: hear("waiting"), "headrace_jobs": lambda: hear("settled")})
+    calls = {"headrace_waiting": lambda _: hear("waiting"), "headrace_jobs": lambda _: hear("settled")}
+    bell = Bell(url, calls, "headrace-dispatcher-bell")
     loop = _Loop(dispatcher, bell)
     return Waiting(engine, open_blobs(settings.blobs), failpoints, settings.interactive_allowance, loop.begin, loop.end)
 

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from producers.lapsed import tombstones
 from producers.publisher import KafkaPublisher
 from schemas.broker import Broker
-from sinks.postgres.engine import transaction
 from sinks.sweeps import low_water
 
 
@@ -22,8 +21,7 @@ class OrderSweep:
 
     async def run(self, *, dry: bool = False) -> Counter[str]:
         """Publish a tombstone for each; raises `DependencyDown`."""
-        async with transaction(self._engine) as connection:
-            through = await low_water(connection)
+        through = await low_water(self._engine)
         if through is None:
             return Counter()
         lapsed = await asyncio.to_thread(tombstones, self._broker, through)

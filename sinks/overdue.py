@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.codec import encode
 from schemas.documents import PartSkipped
 from schemas.envelope import NAMESPACE, Envelope, new_trace
+from sinks.announcements import announced
 from sinks.postgres import statements
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import bulk
@@ -79,13 +80,5 @@ def _expired(job: Row[Any]) -> dict[str, Any]:
         data_class=job.data_class,
         traceparent=new_trace(),
     )
-    record = encode(topics.EVENTS.name, envelope, PartSkipped(step="reconciler", reason="expired"))
-    return {
-        "ce_id": str(envelope.id),
-        "tenant": job.tenant,
-        "job": job.id,
-        "topic": record.topic,
-        "key": record.key.decode(),
-        "headers": [[name, value.decode()] for name, value in record.headers],
-        "value": (record.value or b"").decode(),
-    }
+    event = PartSkipped(step="reconciler", reason="expired")
+    return announced(envelope, encode(topics.EVENTS.name, envelope, event))

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from schemas import topics
 from schemas.documents import PageRead
 from schemas.envelope import NAMESPACE, Envelope, new_trace
+from schemas.records import Outgoing
+from sinks.announcements import announced
 from sinks.postgres import statements
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import bulk
@@ -103,12 +105,7 @@ def _again(row: Row[Any], payload: str) -> dict[str, Any]:
         data_class=row.data_class,
         traceparent=new_trace(),
     )
-    return {
-        "ce_id": str(uuid.uuid5(NAMESPACE, f"{row.job}|{row.part}|{row.run}|cut again|{datetime.now(UTC):%Y%m%d%H}")),
-        "tenant": row.tenant,
-        "job": row.job,
-        "topic": topics.CHUNK.name,
-        "key": row.job,
-        "headers": [[name, value.decode()] for name, value in envelope.headers()],
-        "value": json.dumps(json.loads(payload)),
-    }
+    value = json.dumps(json.loads(payload)).encode()
+    record = Outgoing(topics.CHUNK.name, row.job.encode(), value, envelope.headers())
+    again = uuid.uuid5(NAMESPACE, f"{row.job}|{row.part}|{row.run}|cut again|{datetime.now(UTC):%Y%m%d%H}")
+    return announced(envelope, record) | {"ce_id": str(again)}

@@ -1,6 +1,5 @@
 """What becomes of one dead letter that is tried again: the record to publish, under a run and a plan of its own."""
 
-import base64
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from schemas.envelope import NAMESPACE, Envelope, child_span
 from schemas.plans import PLANS, edited
 from schemas.ports import BlobStore
 from schemas.records import Outgoing, Record
-from sinks.announcements import announced
+from sinks.announcements import announced, awaited
 from sinks.letter_rows import REDRIVEN, envelope_of, record_of
 
 _OF_PAGES = frozenset({"PagePrepared", "PageRead", "PageChunked", "ChunksEmbedded"})
@@ -115,17 +114,8 @@ async def read_again(letter: Letter, record: Outgoing, read: str | None, blobs: 
 def queued(record: Outgoing, tenant: str) -> dict[str, Any]:
     """The row of `waiting_records` that a record is."""
     envelope = Envelope.from_headers(record.headers)
-    return {
-        "id": str(uuid.uuid5(NAMESPACE, f"{envelope.id}|{dict(record.headers)[REDRIVEN].decode()}")),
-        "tenant": tenant,
-        "lane": envelope.lane,
-        "job": envelope.job,
-        "topic": record.topic,
-        "key": record.key.decode(),
-        "headers": [[name, value.decode()] for name, value in record.headers],
-        "value": base64.b64encode(record.value or b"").decode(),
-        "spread": record.spread,
-    }
+    name = uuid.uuid5(NAMESPACE, f"{envelope.id}|{dict(record.headers)[REDRIVEN].decode()}")
+    return awaited(envelope, record, name) | {"tenant": tenant}
 
 
 def _anew(letter: Letter, edits: Edits, run: int) -> Envelope:

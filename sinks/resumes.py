@@ -20,8 +20,8 @@ from schemas.pages import prepared_key
 from schemas.plans import PLANS
 from schemas.ports import BlobStore
 from schemas.work import Task
-from sinks.announcements import announced, pages_reopened
-from sinks.postgres import statements
+from sinks.announcements import announced, awaited, pages_reopened
+from sinks.postgres import letters, statements
 from sinks.postgres.rows import bulk
 
 _AT_ONCE = 32  # pages whose outputs are in memory together; more than that of a job go on in the bulk lane
@@ -31,22 +31,10 @@ _JOB = text("""
     JOIN current_parts AS prepared ON prepared.job = id AND prepared.part = 0 AND prepared.kind = 'prepared'
     WHERE id = :job AND NOT deleted
 """)
-_NEXT_RUN = text("""
-    UPDATE jobs SET last_run = 1 + greatest(last_run, run, (SELECT max(run) FROM parts WHERE parts.job = jobs.id))
-    WHERE id = :job RETURNING last_run
-""")
 _PAGES = text("""
     SELECT part, array_agg(kind) AS kinds FROM current_parts WHERE job = :job AND part > 0 GROUP BY part
 """)
 _READ = text("SELECT part, CAST(payload AS text) AS payload FROM results WHERE job = :job AND part = ANY(:pages)")
-_WAIT = text("""
-    INSERT INTO waiting_records (id, tenant, lane, job, topic, key, headers, value, spread)
-    SELECT id, tenant, lane, job, topic, convert_to(key, 'UTF8'), headers, convert_to(value, 'UTF8'), spread
-    FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, tenant text, lane text, job text, topic text, key text,
-        headers jsonb, value text, spread bigint)
-    ORDER BY id
-    ON CONFLICT DO NOTHING
-""")
 
 
 async def resume(connection: AsyncConnection, blobs: BlobStore, task: Task) -> None:
@@ -62,7 +50,7 @@ async def resume(connection: AsyncConnection, blobs: BlobStore, task: Task) -> N
     job = (await connection.execute(_JOB, {"job": envelope.job})).first()
     if job is None or not (await connection.scalars(statements.REMEMBER, asked)).all():
         return
-    run = await connection.scalar(_NEXT_RUN, {"job": envelope.job})
+    run = await connection.scalar(letters.NEXT_RUN, {"job": envelope.job})
     known = (await connection.execute(_PAGES, {"job": envelope.job})).all()
     pages = _unfinished(envelope, known, job.pages_total)
     named = {"run": run, "deadline": None, "attempt": 1, "at": datetime.now(UTC)}
@@ -100,10 +88,10 @@ async def _wait(
         own = envelope.model_copy(update={"id": name, "kind": output.kind(), "part": page})
         record = encode(_topic(own, output), own, output, spread=page_spread(own.job, page))
         record = await put_aside(record, blobs)
-        waiting.append({**announced(own, record), "id": str(name), "lane": own.lane, "spread": record.spread})
+        waiting.append(awaited(own, record, name))
         if isinstance(output, PageRead):
             told.append({**announced(own, replace(record, topic=topics.EVENTS.name)), "place": page})
-    await bulk(connection, _WAIT, waiting)
+    await bulk(connection, letters.ENQUEUE, waiting)
     await bulk(connection, statements.ANNOUNCE, told)
     return {page: "chunk" if isinstance(output, PageRead) else "ocr" for page, output in outputs.items()}
 

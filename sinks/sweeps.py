@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.lifetimes import LEFTOVER, Lifetimes
 from schemas.topics import DOCUMENTS, EVENTS, JOBS
@@ -56,10 +56,11 @@ _DELETED = text("""
 """)
 
 
-async def low_water(connection: AsyncConnection) -> datetime | None:
+async def low_water(engine: AsyncEngine) -> datetime | None:
     """All that the projector's topics held before this moment is stored; None while a partition was never read."""
     asked = [{"topic": topic.name, "partitions": topic.partitions} for topic in _READ]
-    through: datetime | None = await connection.scalar(_THROUGH, {"rows": packed(asked)})
+    async with transaction(engine) as connection:
+        through: datetime | None = await connection.scalar(_THROUGH, {"rows": packed(asked)})
     return through
 
 
@@ -79,8 +80,7 @@ class RowSweep:
     async def run(self, *, dry: bool = False) -> Counter[str]:
         """Sweep what is old enough, a thousand rows a transaction; raises `DependencyDown`."""
         found: Counter[str] = Counter()
-        async with transaction(self._engine) as connection:
-            through = await low_water(connection)
+        through = await low_water(self._engine)
         if through is None:
             return found
         for what, statement, life in self._plan:

@@ -15,16 +15,22 @@ _PROBE = 5.0  # seconds: a connection that a firewall forgot says nothing, for e
 
 
 class Bell:
-    """Calls what belongs to a channel, from `start` on; all of them whenever it begins to listen (again)."""
+    """Calls what belongs to a channel, from `start` on; all of them whenever it begins to listen (again).
 
-    def __init__(self, url: str, calls: Mapping[str, Callable[[], object]]) -> None:
+    A call is given the notification's payload, and None where any could have been missed. While `listening` is False
+    nothing is heard. `name` is what PostgreSQL's operators see of the connection.
+    """
+
+    def __init__(self, url: str, calls: Mapping[str, Callable[[str | None], object]], name: str) -> None:
         self._url = url
         self._calls = calls
+        self._name = name
         self._task: asyncio.Task[None] | None = None
+        self.listening = False
 
     def start(self) -> None:
         """Begin to listen, and go on for ever; PostgreSQL need not be there yet."""
-        self._task = asyncio.create_task(self._listen(), name="bell")
+        self._task = asyncio.create_task(self._listen(), name=self._name)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -38,19 +44,21 @@ class Bell:
             try:
                 await self._hear()
             except FAULTS as error:
-                log.warning("no notifications for now (%s)", type(error).__name__)
+                log.warning("%s: no notifications for now (%s)", self._name, type(error).__name__)
             await asyncio.sleep(_PAUSE)
 
     async def _hear(self) -> None:
-        named = {"application_name": "headrace-bell"}
+        """Listen on one connection until it is lost."""
+        named = {"application_name": self._name}
         connection = await asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=named)
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
             for channel in self._calls:
                 await connection.add_listener(channel, self._heard)
+            self.listening = True
             for call in self._calls.values():
-                call()
+                call(None)
             while not lost.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_PROBE):
@@ -58,7 +66,8 @@ class Bell:
                 if not lost.is_set():
                     await connection.execute("SELECT 1")
         finally:
+            self.listening = False
             connection.terminate()
 
     def _heard(self, connection: object, process: int, channel: str, payload: object) -> None:
-        self._calls[channel]()
+        self._calls[channel](str(payload))

@@ -14,7 +14,6 @@ from api import streams
 from api.parts import Parts
 from schemas.broker import Broker
 from schemas.ids import JobIds
-from sinks.postgres import listener
 from sinks.postgres.listener import JobListener
 from sinks.postgres.reader import PostgresJobReader
 from tests.api.followed import LONG, Seen, follow, serving, within
@@ -115,7 +114,7 @@ async def test_what_is_written_while_nobody_listens_is_told_when_the_listener_is
 async def test_while_nobody_listens_streams_ask_by_the_clock(
     world: World, database: Database, scribe: Scribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "_PAUSE", 60.0)  # it does not come back within this test
+    monkeypatch.setattr("sinks.postgres.bell._PAUSE", 60.0)  # it does not come back within this test
     job = world.ids.issue("demo")
     await scribe.job(job)
     async with reading(world, database) as (parts, bell), serving(parts) as (client, _):

@@ -202,7 +202,7 @@ MUTANTS = (
     Mutant(
         "a resume's run is one that was",
         "runs",
-        "sinks/resumes.py",
+        "sinks/postgres/letters.py",
         "SET last_run = 1 + greatest(",
         "SET last_run = greatest(",
         f"{RESUMES}::test_what_did_not_succeed_waits_with_its_stored_output_and_ends_the_job_anew",

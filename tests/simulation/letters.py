@@ -130,12 +130,6 @@ async def resumed_texts(connection: Connection, given: Given) -> Found:
     return Found((page, row["payload"]) for page, row in rows if row is not None)
 
 
-async def resumed_records(connection: Connection, given: Given) -> Found:
-    for row in sorted(json.loads(given["rows"]), key=lambda row: row["id"]):
-        await wait(connection, row | {"key": row["key"].encode(), "value": row["value"].encode()})
-    return Found()
-
-
 STATEMENTS: dict[str, Statement] = {
     sql.STORE.text: store,
     sql.ADOPT.text: adopt,
@@ -150,8 +144,6 @@ STATEMENTS: dict[str, Statement] = {
     sql.CLOSE.text: close,
     sql.NOTE.text: note,
     resumes._JOB.text: resumed_job,
-    resumes._NEXT_RUN.text: next_run,
     resumes._PAGES.text: resumed_pages,
     resumes._READ.text: resumed_texts,
-    resumes._WAIT.text: resumed_records,
 }
