@@ -18,7 +18,7 @@ from sinks.index_fence import Admission
 from sinks.index_pages import Page
 from sinks.postgres.engine import connect
 from sinks.weaviate_client import RETRY_AFTER, WeaviateConnection, absent, bounded
-from sinks.weaviate_objects import CALL, Collection, anew, erase, insert, object_of
+from sinks.weaviate_objects import Collection, anew, erase, object_of, proved, store, together
 
 _BATCH_SECONDS = 50.0  # PostgreSQL ends a transaction that was idle for 60, and with it the fence
 _CALLS = 4  # calls at once
@@ -79,24 +79,20 @@ class WeaviateIndex(FencedIndex):
             ]
             for tenant, own in tenants.items()
         }
+        await _all(store(gate, passages.with_tenant(tenant), own) for tenant, own in objects.items() if own)
         await _all(
-            insert(gate, passages.with_tenant(tenant), own[start : start + CALL])
-            for tenant, own in objects.items()
-            for start in range(0, len(own), CALL)
+            call
+            for tenant, own in tenants.items()
+            for call in (
+                proved(gate, passages.with_tenant(tenant), objects[tenant]),
+                _forget(passages.with_tenant(tenant), _others(own)),
+            )
         )
-        # Weaviate (1.35) writes the graph's log out at the end of a call's storing, but before it has put the call's
-        # vectors into the graph: what a call leaves in memory reaches the file with the next call.
-        await _all(insert(gate, passages.with_tenant(tenant), own[-1:]) for tenant, own in objects.items() if own)
-        await _all(_forget(passages.with_tenant(tenant), _others(own)) for tenant, own in tenants.items())
 
 
 async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run the calls together and wait for every one; raises what the first that failed raised."""
     async with bounded(_BATCH_SECONDS):
-        ends = await asyncio.gather(*calls, return_exceptions=True)
-    for end in ends:
-        if end is not None:
-            raise end
+        await together(calls)
 
 
 async def _forget(passages: Collection, where: FilterReturn) -> None:

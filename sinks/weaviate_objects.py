@@ -5,21 +5,22 @@ import logging
 import re
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, cast
 
 from weaviate.classes.data import DataObject
+from weaviate.classes.query import Filter
 from weaviate.collections import CollectionAsync
 from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInsertManyAllFailedError
 
 from schemas.errors import DependencyDown, RecordError
-from sinks.index_pages import Page, Passage
+from sinks.index_pages import DIMENSIONS, Page, Passage
 from sinks.weaviate_client import RETRY_AFTER, absent, bounded
 
 log = logging.getLogger(__name__)
 
-CALL = 100
-"""Objects of one call."""
+_CALL = 100  # objects of one call
+_SOMEWHERE = [1.0] + [0.0] * (DIMENSIONS - 1)
 _PAUSES = (0.2, 1.0)  # seconds before what was refused is sent again
 _THE_OBJECTS_FAULT = re.compile(r"\binvalid .* property '")
 
@@ -27,12 +28,52 @@ Object = DataObject[dict[str, Any], None]
 Collection = CollectionAsync[Any, Any]
 
 
-async def insert(gate: asyncio.Semaphore, passages: Collection, objects: Sequence[Object]) -> None:
-    """Store objects; those that are refused are sent again, twice, and no others.
+async def store(gate: asyncio.Semaphore, passages: Collection, objects: Sequence[Object]) -> None:
+    """Store one tenant's objects, one at least; those that are refused are sent again, twice, and no others.
 
-    Raises `RecordError` where Weaviate finds fault with an object itself, `DependencyDown` for all other refusals (a
-    tenant that is read-only, a full disk, vectors of another size): they are no record's fault, so records wait.
+    What was stored is safe from a crash of the server once `proved` returns. Raises `RecordError` where Weaviate finds
+    fault with an object itself, `DependencyDown` for all other refusals (a tenant that is read-only, a full disk,
+    vectors of another size): they are no record's fault, so records wait.
     """
+    await together(_insert(gate, passages, objects[start : start + _CALL]) for start in range(0, len(objects), _CALL))
+    # Weaviate (1.35) writes the graph's log out at the end of a call's storing, but before it has put the call's
+    # vectors into the graph: what a call leaves in memory reaches the file with the next call, if the server lives.
+    await _insert(gate, passages, objects[-1:])
+
+
+async def proved(gate: asyncio.Semaphore, passages: Collection, objects: Sequence[Object]) -> None:
+    """Raise `DependencyDown` where what was stored is not found: the server was restarted between two calls.
+
+    Neither call fails then, where this process slept meanwhile, and the graph's log lacks what the first one left in
+    memory. Those objects are to be stored `anew`.
+    """
+    names = [cast(uuid.UUID, item.uuid) for item in objects]
+    await together(_look(gate, passages, names[start : start + _CALL]) for start in range(0, len(names), _CALL))
+
+
+async def findable(passages: Collection, names: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these objects that a search by vector finds: of so few, Weaviate compares every one that it knows."""
+    async with bounded():
+        answer = await passages.query.near_vector(
+            _SOMEWHERE, filters=Filter.by_id().contains_any(names), limit=len(names), return_properties=[]
+        )
+    return {item.uuid for item in answer.objects}
+
+
+async def together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run the calls at once and wait for every one; raises what the first that failed raised."""
+    for end in await asyncio.gather(*calls, return_exceptions=True):
+        if end is not None:
+            raise end
+
+
+async def _look(gate: asyncio.Semaphore, passages: Collection, names: Sequence[uuid.UUID]) -> None:
+    async with gate:
+        if not await findable(passages, names) >= set(names):
+            raise DependencyDown("Weaviate was restarted and lost what it had confirmed", retry_after=RETRY_AFTER)
+
+
+async def _insert(gate: asyncio.Semaphore, passages: Collection, objects: Sequence[Object]) -> None:
     async with gate:
         for pause in (*_PAUSES, None):
             refused = await _refused(passages, objects)

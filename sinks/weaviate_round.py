@@ -19,17 +19,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from weaviate.classes.query import Filter
 from weaviate.exceptions import WeaviateBaseError
 
 from schemas.settings import Settings
 from sinks.index_fence import exclude_writers
-from sinks.index_pages import DIMENSIONS, Page, Passage
+from sinks.index_pages import Page, Passage
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import bulk
 from sinks.postgres.vectors import connect_vectors
 from sinks.weaviate_client import WeaviateConnection, absent, bounded
-from sinks.weaviate_objects import CALL, Collection, anew, erase, insert, object_of
+from sinks.weaviate_objects import Collection, anew, erase, findable, object_of, proved, store
 
 WINDOW = 500
 """Ids of one side that are compared at once."""
@@ -37,7 +36,6 @@ SETTLED_SECONDS = 60.0
 """How long after a job's end its pages count as those that nobody is about to write."""
 _TOLD = ["document_id", "revision", "job", "run", "page"]
 _CALLS = 4
-_SOMEWHERE = [1.0] + [0.0] * (DIMENSIONS - 1)
 
 _USED = text("SELECT EXISTS (SELECT FROM indexed_pages WHERE index = 'weaviate')")
 _TENANT = text("SELECT tenant FROM chunks WHERE tenant > :after ORDER BY tenant LIMIT 1")
@@ -163,11 +161,9 @@ class WeaviateRound:
             surplus = await _surplus(connection, tenant, theirs.values())
             if not dry:
                 gate = asyncio.Semaphore(_CALLS)
-                objects = [anew(object_of(*_passage(row))) for row in rows]
-                for start in range(0, len(objects), CALL):
-                    await insert(gate, passages, objects[start : start + CALL])
-                if objects:
-                    await insert(gate, passages, objects[-1:])  # as the writer does: the call before it is in the log
+                if objects := [anew(object_of(*_passage(row))) for row in rows]:
+                    await store(gate, passages, objects)
+                    await proved(gate, passages, objects)
                 for name in surplus:
                     await erase(gate, passages, name)
         wrong = Counter(_fault(theirs.get(row.id)) for row in rows)
@@ -232,17 +228,8 @@ async def _told(passages: Collection, asked: Awaitable[Any]) -> list[_Held]:
             if absent(error):
                 return []
             raise
-    seen = await _seen(passages, [item.uuid for item in objects]) if objects else set()
+    seen = await findable(passages, [item.uuid for item in objects]) if objects else set()
     return [_held(item, found=item.uuid in seen) for item in objects]
-
-
-async def _seen(passages: Collection, names: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these objects that a search by vector finds: of so few, Weaviate compares every one that it knows."""
-    async with bounded():
-        found = await passages.query.near_vector(
-            _SOMEWHERE, filters=Filter.by_id().contains_any(names), limit=len(names), return_properties=[]
-        )
-    return {item.uuid for item in found.objects}
 
 
 def _held(item: Any, *, found: bool) -> _Held:

@@ -1,7 +1,8 @@
 """The indexes as the platform puts them together, on real servers: each with its search."""
 
+import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -108,7 +109,8 @@ class Owned:
 
 
 @pytest.fixture(params=["pgvector", pytest.param("weaviate", marks=pytest.mark.needs("weaviate-server"))])
-def owned(request: pytest.FixtureRequest, postgres: str, tmp_path: Path) -> Iterator[Owned]:
-    owned = Owned(request.param, tmp_path, lambda url: fresh(url or postgres))
+async def owned(request: pytest.FixtureRequest, postgres: str, tmp_path: Path) -> AsyncIterator[Owned]:
+    owned = await asyncio.to_thread(Owned, request.param, tmp_path, lambda url: fresh(url or postgres))
     yield owned
+    await owned.rig.close()  # also where the test failed: what it leaves open would fail another one
     owned.end()

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import signal
 import time
+import uuid
 from collections.abc import Sequence
 
 import pytest
@@ -11,11 +12,26 @@ import pytest
 from schemas.errors import DependencyDown
 from schemas.ports import Query
 from schemas.work import Task
+from sinks import weaviate_objects
 from sinks.fenced_index import FencedIndex
+from sinks.weaviate_objects import Collection, Object, findable
 from tests.contract.conftest import Owned
 from tests.contract.passages import AHEAD, plain, tenant
 
 PATIENCE = 60.0
+
+
+async def until_answers(passages: Collection) -> None:
+    """Return when this very connection reaches the server again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await findable(passages, [uuid.uuid4()])
+        except DependencyDown:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 async def written(index: FencedIndex, batch: Sequence[Task]) -> int:
@@ -63,7 +79,6 @@ async def test_a_server_killed_in_the_middle_of_batches_leaves_nothing_lost_or_d
             hits = await rig.search.search(owner, asked)
             held = sorted((hit.page, hit.chunk) for hit in hits)
             assert held == [(page, chunk) for page in range(1, 17) for chunk in range(4)]
-    await rig.close()
 
 
 async def test_what_was_confirmed_is_found_by_every_mode_after_kill_9(owned: Owned) -> None:
@@ -77,7 +92,31 @@ async def test_what_was_confirmed_is_found_by_every_mode_after_kill_9(owned: Own
         for mode in ("vector", "keyword", "hybrid"):
             hits = await rig.search.search(owner, Query("page", AHEAD, mode, limit=100))
             assert len(hits) == 20 * (number + 1), mode
-    await rig.close()
+
+
+@pytest.mark.needs("weaviate-server")
+@pytest.mark.parametrize("owned", ["weaviate"], indirect=True)
+async def test_a_server_restarted_between_two_calls_that_both_went_well_is_noticed(
+    owned: Owned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a writer that sleeps meanwhile: no call of its own fails, yet the graph lacks what was in memory."""
+    owner, rig, insert = tenant(), owned.rig, weaviate_objects._insert
+    await rig.index.open()
+    restarts = 0
+
+    async def restarted(gate: asyncio.Semaphore, passages: Collection, objects: Sequence[Object]) -> None:
+        nonlocal restarts
+        if len(objects) == 1 and restarts == 0:
+            restarts = 1
+            owned.kill()
+            owned.start()
+            await until_answers(passages)
+        await insert(gate, passages, objects)
+
+    monkeypatch.setattr(weaviate_objects, "_insert", restarted)
+    assert await written(rig.index, [plain(owner, "doc", page, 4) for page in range(1, 17)]) >= 1
+    assert restarts == 1
+    assert len(await rig.held(owner, "doc")) == 64
 
 
 async def test_a_server_that_hangs_is_down_within_seconds_and_later_takes_the_same_batch(owned: Owned) -> None:
@@ -100,4 +139,3 @@ async def test_a_server_that_hangs_is_down_within_seconds_and_later_takes_the_sa
     assert [(hit.page, hit.chunk) for hit in await rig.held(owner, "doc")] == [
         (p, c) for p in range(1, 5) for c in (0, 1)
     ]
-    await rig.close()

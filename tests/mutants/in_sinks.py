@@ -103,6 +103,14 @@ MUTANTS = (
         "tests/contract/test_indexes.py::test_a_later_run_replaces_a_page_and_an_earlier_one_no_more",
     ),
     Mutant(
+        "what was stored is not looked for",
+        "runs",
+        "sinks/weaviate_index.py",
+        "                proved(gate, passages.with_tenant(tenant), objects[tenant]),\n",
+        "",
+        "tests/contract/test_indexes_under_faults.py::test_a_server_restarted_between_two_calls_that_both_went_well_is_noticed",
+    ),
+    Mutant(
         "slices of a job have one name",
         "I2",
         "sinks/postgres/waiting.py",

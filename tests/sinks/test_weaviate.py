@@ -154,7 +154,7 @@ async def test_a_collection_of_another_shape_is_not_written(
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Told, psutil.Process]]:
     """A server with a key, which deletes 20 objects a call at most."""
     folder: Path = tmp_path_factory.mktemp("weaviate")
-    server = Weaviate(folder, ports.free(len(PORTS)), key="the-key", settings={"QUERY_MAXIMUM_RESULTS": "20"})
+    server = Weaviate(folder, ports.free(len(PORTS)), key="the-key", settings={"QUERY_MAXIMUM_RESULTS": "100"})
     child = children.start(server)
     yield {"weaviate": server.url, "weaviate_grpc": server.grpc, "weaviate_key": "the-key"}, psutil.Process(child.pid)
     children.end([child])
@@ -183,11 +183,11 @@ async def test_a_document_of_more_passages_than_one_call_deletes_is_dropped_whol
 ) -> None:
     async with opened(database, own[0]) as (index, search):
         owner = tenant()
-        await index.write([plain(owner, "doc", page, 5) for page in range(1, 11)])
-        await index.write([plain(owner, "doc", page, 4, run=2) for page in range(1, 11)])
-        assert len(await search.search(owner, Query("doc", mode="keyword", limit=20))) == 20
+        await index.write([plain(owner, "doc", page, 25) for page in range(1, 11)])
+        await index.write([plain(owner, "doc", page, 12, run=2) for page in range(1, 11)])
+        assert len(await search.search(owner, Query("doc", mode="keyword", limit=100))) == 100
         await index.write([dropped(owner, "doc")])
-        assert await search.search(owner, Query("doc", mode="keyword", limit=20)) == []
+        assert await search.search(owner, Query("doc", mode="keyword", limit=100)) == []
 
 
 @pytest.mark.needs("weaviate-server")

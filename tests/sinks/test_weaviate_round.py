@@ -25,7 +25,7 @@ from sinks.pgvector_index import PgvectorIndex
 from sinks.postgres.engine import connect, transaction
 from sinks.weaviate_client import WeaviateConnection
 from sinks.weaviate_index import WeaviateIndex
-from sinks.weaviate_objects import insert, object_of
+from sinks.weaviate_objects import object_of, store
 from sinks.weaviate_round import WeaviateRound
 from sinks.weaviate_search import WeaviateSearch
 from tests.contract.passages import AHEAD, NOW, dropped, page, passage, plain, tenant
@@ -65,7 +65,7 @@ class Pair:
     async def slip_in(self, *tasks: Task) -> None:
         """What a zombie stores, past the fence."""
         objects = [object_of(page, passage) for page in pages_of(tasks) for passage in page.passages]
-        await insert(asyncio.Semaphore(1), await self.collection(), objects)
+        await store(asyncio.Semaphore(1), await self.collection(), objects)
 
     async def hits(self) -> list[SearchHit]:
         """What a search by vector finds."""
