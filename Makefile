@@ -1,17 +1,22 @@
 # Two commands: `make demo` runs the main job, `make test` passes the tests. Python 3.11+ with venv, git and make suffice.
 PYTHON ?= python3
 BIN := .venv/bin
+ROUNDS := HEADRACE_LOSS_ROUNDS=3 HEADRACE_LOSS_SEED=100
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check loss faults soak simulate mutants fuzz bench setup ci-tools lock schemas release clean
+.PHONY: demo test long check loss faults soak simulate mutants fuzz bench setup ci-tools lock schemas release clean
 
 demo: setup
 	$(BIN)/headrace demo
 
 # Side by side, as most tests wait; then those that promise times and kill what they run on.
 test: setup
-	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile -m "not alone"
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile -m "not alone and not long"
+	$(BIN)/python -m pytest -m "alone and not long"
+
+# What `make test` leaves out for its time, with more rounds and other seeds where there are any.
+long: setup
+	$(ROUNDS) $(BIN)/python -m pytest -m long
 
 check: setup
 	$(BIN)/ruff check
@@ -21,13 +26,14 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/house
 
-# The same suite with more rounds and other seeds.
+# Both streams under every loss, also the short ones.
 loss: setup
-	HEADRACE_LOSS_ROUNDS=3 HEADRACE_LOSS_SEED=100 $(BIN)/python -m pytest tests/loss
+	$(ROUNDS) $(BIN)/python -m pytest tests/loss
 
 # A whole stack broken on purpose, row by row; ROWS="1 8 16" runs those, RUNS=3 each so often with other seeds.
 faults: setup
 	$(BIN)/python -m tests.faults $(ROWS) $(if $(RUNS),--runs $(RUNS))
+	$(if $(ROWS),,HEADRACE_FAULTS=whole $(BIN)/python -m pytest tests/faults/test_killed_while_it_works.py)
 
 # Load and a kill a minute for HOURS: whether any process grows.
 soak: setup

@@ -1,9 +1,10 @@
 """What tests of several folders do: wait for a condition, read a topic whole."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
@@ -11,13 +12,18 @@ from producers.clients import librdkafka
 from producers.lag import LagSource
 from schemas.broker import Broker
 
+T = TypeVar("T")
+BESIDE = 3.0 if os.environ.get("PYTEST_XDIST_WORKER") else 1.0
+"""What a wait may take longer where other tests run beside it; who promises a time is marked `alone`."""
 
-def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
+
+def until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
+    """Wait for a condition, `seconds` on a machine of its own; the first value of it that is true."""
+    deadline = time.monotonic() + seconds * BESIDE
+    while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
+    return value
 
 
 def environment(broker: Broker) -> dict[str, str]:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import httpx2
 
 from deploy.local import ports
+from tests.support import until
 
 ROOT = Path(__file__).parents[2]
 KEY = {"authorization": "Bearer k"}
@@ -46,11 +46,12 @@ def apis(folder: Path, log: str, database: str, count: int = 1) -> Iterator[list
         ]
         try:
             marks = [folder / f"api-{number + 1}.ready" for number in range(count)]
-            until = time.monotonic() + 30
-            while not all(mark.exists() for mark in marks):
-                assert time.monotonic() < until, "the API did not come up"
+
+            def up() -> bool:
                 assert all(child.poll() is None for child in children)
-                time.sleep(0.05)
+                return all(mark.exists() for mark in marks)
+
+            until(up, 30, "the API up")
             assert [json.loads(mark.read_text())["pid"] for mark in marks] == [child.pid for child in children]
             yield [f"http://127.0.0.1:{port}" for port in (shared.getsockname()[1], *owned)]
         finally:

@@ -45,6 +45,7 @@ def test_a_stack_that_does_not_come_up_is_told_with_the_end_of_its_log(tmp_path:
 
 
 @pytest.mark.stack
+@pytest.mark.long
 def test_the_demonstration_reads_searches_and_stops_everything(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", "demo", "--data-dir", str(tmp_path)],

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.stack.running import Running, headrace, running, until
+from tests.stack.running import Running, headrace, running
+from tests.support import until
 
 pytestmark = pytest.mark.stack
 PAGES = 8

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.servers import PLATFORM, Cluster, Database
 from tests.support import environment
 
-pytestmark = [pytest.mark.stack, pytest.mark.needs("pg0"), pytest.mark.needs("weaviate")]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.needs("pg0"), pytest.mark.needs("weaviate")]
 
 
 def test_the_same_demonstration_runs_with_every_url_given(

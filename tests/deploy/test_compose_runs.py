@@ -27,7 +27,7 @@ from tests.deploy.compose import ONCE, OURS
 from tests.flow.jobs import ended, submit
 from tests.support import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.needs("weaviate-server")]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.needs("weaviate-server")]
 READY_SECONDS = 180.0
 
 

@@ -67,6 +67,7 @@ def test_workers_restarted_in_turn_lose_nothing_and_keep_more_than_half_of_the_p
         assert rolling > steady / 2
 
 
+@pytest.mark.long
 def test_one_worker_becomes_eight_and_one_again_without_a_storm_of_rebalances(fleet: Fleet, tmp_path: Path) -> None:
     more = [f"ocr-{number}" for number in range(2, 9)]
     fleet.stop("ocr-2")

@@ -1,7 +1,7 @@
 """The loss suite: both streams, the same cases, the real broker.
 
 Lost must be 0 in each; repeated work is counted and shown.
-Once each in `make test`; `make loss` repeats the random ones with other seeds (`HEADRACE_LOSS_ROUNDS`).
+The short ones in `make test`; `make loss` repeats the random ones with other seeds (`HEADRACE_LOSS_ROUNDS`).
 """
 
 import os
@@ -64,6 +64,7 @@ def test_a_slow_head_holds_the_commit_while_others_finish_and_comes_back_after_a
     _complete(bench, 20)
 
 
+@pytest.mark.long
 def test_kill_9_in_the_middle_of_a_batch_loses_nothing(bench: Bench, dice: random.Random) -> None:
     bench.feed(range(400))
     member = bench.start(seconds=0.005)
@@ -87,6 +88,7 @@ def test_sigterm_in_the_middle_of_a_batch_finishes_it_and_repeats_nothing(bench:
     assert set(bench.emitted().values()) == {1}, "a clean stop doubled work"
 
 
+@pytest.mark.long
 def test_members_that_come_go_and_die_lose_nothing(bench: Bench, dice: random.Random) -> None:
     bench.feed(range(600))
     first = bench.start("loss-1", seconds=0.01)
@@ -181,6 +183,7 @@ def _of(bench: Bench, numbers: range) -> int:
     return sum(number in numbers for number in bench.noted("done"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stream", ["faust", "kafka"])
 def test_a_broker_killed_and_restarted_loses_nothing_and_workers_come_back_alone(stream: str, tmp_path: Path) -> None:
     server = Kafka(tmp_path / "kafka", *ports.free(2))

@@ -3,27 +3,16 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
-T = TypeVar("T")
+from tests.support import until
+
 TRIVIAL = Path(__file__).with_name("trivial_stack.py")
-
-
-def until(found: Callable[[], T | None], seconds: float = 20.0, what: str = "what was waited for") -> T:
-    """The first value of `found` that is true, within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not come within {seconds} s")
 
 
 class Running:

@@ -13,7 +13,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import GROUPS, OPTIONAL_GROUPS
-from tests.stack.running import Running, alive, headrace, running, until
+from tests.stack.running import Running, alive, headrace, running
+from tests.support import until
 
 pytestmark = pytest.mark.stack
 READY_SECONDS = 120.0  # a loaded machine starts nine Python processes slowly

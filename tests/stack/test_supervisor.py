@@ -14,7 +14,8 @@ from deploy.local import leftovers
 from deploy.local.journal import Journal
 from deploy.local.layout import Layout
 from deploy.local.slots import Keeper, Slot
-from tests.stack.running import Running, alive, headrace, running, trivial, until
+from tests.stack.running import Running, alive, headrace, running, trivial
+from tests.support import until
 
 
 def test_a_later_phase_starts_only_when_the_earlier_one_works(tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_a_later_phase_starts_only_when_the_earlier_one_works(tmp_path: Path) ->
         stack.ready()
         order = [(event["slot"], event["event"]) for event in stack.events()]
         assert order.index(("first", "ready")) < order.index(("second", "start"))
-        until(lambda: "ready" in stack.said.splitlines())  # said after it is written down
+        until(lambda: "ready" in stack.said.splitlines(), 20, "the stack up")  # said after it is written down
 
 
 def test_sigterm_leaves_no_child_and_no_mark(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_killed_child_comes_back_under_its_slot_at_once(tmp_path: Path) -> Non
         stack.ready()
         before = stack.pids()
         os.kill(before["second"], signal.SIGKILL)
-        after = until(lambda: _back(stack, before), what="the second child")
+        after = until(lambda: _back(stack, before), 20, "the second child")
         assert {name for name in after if after[name] != before[name]} == {"second"}
         ended = next(event for event in stack.events() if event["event"] == "exit")
         again = [event for event in stack.events() if event["slot"] == "second" and event["event"] == "start"][-1]
@@ -86,10 +87,10 @@ def test_children_do_not_outlive_a_killed_supervisor_and_the_next_one_starts_cle
         first = stack.pids()
         stack.process.kill()
         stack.process.wait()
-        until(lambda: not any(alive(pid) for pid in first.values()), what="the children's end")
+        until(lambda: not any(alive(pid) for pid in first.values()), 20, "the children's end")
         assert (tmp_path / "run" / "first.ready").exists()
         with running(tmp_path, trivial(tmp_path)) as again:
-            until(lambda: (again.status() or {}).get("pid") == again.process.pid, what="the new status")
+            until(lambda: (again.status() or {}).get("pid") == again.process.pid, 20, "the new status")
             again.ready()
             assert not set(again.pids().values()) & set(first.values())
 

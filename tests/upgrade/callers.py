@@ -1,28 +1,61 @@
 """Callers who submit as long as the platform is changed under them."""
 
+import threading
+import time
 from pathlib import Path
 
+import httpx2
+
 from deploy.local.samples import letters
-from tests.faults.documents import SCANNED, report
-from tests.faults.submitter import Submitter
+from tests.faults.documents import sections
 from tests.upgrade.fleet import Fleet
 
-_PAGES = {SCANNED: 10, "report.txt": 20}
+_SCAN, _TEXT = "scan.pdf", "report.txt"
+_PAGES = {_SCAN: 10, _TEXT: 20}
 
 
-class Callers(Submitter):
-    """Submits scans and, where asked, texts in turn, one every `every` seconds, from now until told to stop."""
+class Callers(threading.Thread):
+    """Submit scans and, where asked, texts in turn, one every `every` seconds, from now until told to stop.
+
+    They are as patient as a caller is told to be: again after 503 and cut connections.
+    """
 
     def __init__(self, fleet: Fleet, folder: Path, every: float, *, texts: bool = False) -> None:
-        letters(folder / SCANNED, _PAGES[SCANNED])
-        report(folder / "report.txt", _PAGES["report.txt"], 1)
-        names = _PAGES if texts else [SCANNED]
-        super().__init__(fleet, [folder / name for name in names] * 2000, every)
+        super().__init__(daemon=True)
+        self.accepted: dict[str, str] = {}
+        letters(folder / _SCAN, _PAGES[_SCAN])
+        (folder / _TEXT).write_text(sections(_PAGES[_TEXT], 1))
+        self._documents = [folder / name for name in (_PAGES if texts else [_SCAN])]
+        self._client = httpx2.Client(base_url=fleet.url, headers=fleet.headers(), timeout=20)
+        self._every = every
+        self._enough = threading.Event()
         self.start()
 
     def stop(self) -> dict[str, int]:
         """The jobs that were accepted, and how many pages each has."""
-        self._documents.clear()  # the walk over it ends with the document that is under way
+        self._enough.set()
         self.join(60)
         assert not self.is_alive(), "a caller was never answered"
-        return {job: _PAGES[path.name] for job, path in self.accepted.items()}
+        return {job: _PAGES[name] for job, name in self.accepted.items()}
+
+    def run(self) -> None:
+        with self._client:
+            number = 0
+            while not self._enough.is_set():
+                document = self._documents[number % len(self._documents)]
+                number += 1
+                while (job := self._submit(document)) is None:
+                    time.sleep(0.3)
+                self.accepted[job] = document.name
+                self._enough.wait(self._every)
+
+    def _submit(self, document: Path) -> str | None:
+        try:
+            answer = self._client.post("/v1/jobs", files={"file": (document.name, document.read_bytes())})
+        except httpx2.TransportError:
+            return None
+        if answer.status_code == 503:
+            assert answer.headers["retry-after"]
+            return None
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])

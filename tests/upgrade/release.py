@@ -25,7 +25,7 @@ from deploy.local.samples import letters
 from deploy.local.session import Session
 from producers.clients import librdkafka
 from schemas.broker import Broker
-from tests.faults.documents import report
+from tests.faults.documents import sections
 from tests.flow.jobs import ended
 from tests.support import read, until
 from tests.upgrade.releases import CODE, LAST, LOCK, ROOT
@@ -85,7 +85,7 @@ def _work(stack: Session, folder: Path) -> None:
     """Every way that a document can go."""
     letters(folder / "two.pdf", 2)
     for name, parts in (("short.txt", 2), ("long.txt", 20)):
-        report(folder / name, parts, 1)
+        (folder / name).write_text(sections(parts, 1))
     broken = (folder / "two.pdf").read_bytes()[:2000]
     with httpx2.Client(base_url=stack.url, headers=stack.headers(), timeout=30) as client:
 

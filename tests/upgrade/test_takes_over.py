@@ -13,7 +13,7 @@ from tests.upgrade.callers import Callers
 from tests.upgrade.fleet import Fleet, of_release
 from tests.upgrade.releases import THIS
 
-pytestmark = [pytest.mark.stack, pytest.mark.alone]
+pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.long]
 ORDER = ("projector", "relay", "eraser", "index-pgvector", "embed", "chunk", "ocr", "prepare", "api")
 """Who is replaced first: what reads stands before what writes for it, so that nothing new meets an old reader."""
 READS_OTHERS = ("prepare", "ocr")
