@@ -1,21 +1,17 @@
 """What stands on compacted topics and means nothing any more: lapsed orders, marks of records that are long gone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from pydantic import ValidationError
 
-from producers.clients import librdkafka
+from producers.whole_topic import messages
 from schemas.broker import Broker
 from schemas.control import ControlEntry
-from schemas.errors import LogUnavailable
 from schemas.lifetimes import of_record
 from schemas.records import Outgoing
 from schemas.topics import ATTEMPTS, CONTROL, DEAD_LETTERS, TOPICS
 
-_SECONDS = 10.0
 _LONGEST = max(of_record(topic) for topic in TOPICS if not topic.compacted and topic is not DEAD_LETTERS)
 Judge = Callable[[bytes, bytes, datetime], bool]
 """Of a key, its newest value and when that was written: whether it has lapsed."""
@@ -30,15 +26,12 @@ def tombstones(broker: Broker, through: datetime) -> list[Outgoing]:
         CONTROL.name: lambda key, value, at: _order_lapsed(value, at, through),
         ATTEMPTS.name: lambda key, value, at: at < through - _LONGEST,
     }
-    try:
-        return [
-            Outgoing(topic, key, None)
-            for topic, lapsed in judges.items()
-            for key, (value, at) in _newest(broker, topic).items()
-            if lapsed(key, value, at)
-        ]
-    except KafkaException as error:
-        raise LogUnavailable("Kafka does not answer") from error
+    return [
+        Outgoing(topic, key, None)
+        for topic, lapsed in judges.items()
+        for key, (value, at) in _newest(broker, topic).items()
+        if lapsed(key, value, at)
+    ]
 
 
 def _order_lapsed(value: bytes, written: datetime, through: datetime) -> bool:
@@ -52,37 +45,10 @@ def _order_lapsed(value: bytes, written: datetime, through: datetime) -> bool:
 
 def _newest(broker: Broker, topic: str) -> dict[bytes, tuple[bytes, datetime]]:
     newest: dict[bytes, tuple[bytes, datetime]] = {}
-    for message in _messages(broker, topic):
+    for message in messages(broker, topic):
         key, value = message.key() or b"", message.value()
         if value is None:
             newest.pop(key, None)
         else:
             newest[key] = (value, datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC))
     return newest
-
-
-def _messages(broker: Broker, topic: str) -> Iterator[Any]:
-    """All that lies on a topic now."""
-    consumer = Consumer(
-        {
-            **librdkafka(broker),
-            "group.id": "headrace.views",  # the client wants one; it joins nothing and commits nothing
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
-    try:
-        unread = set(consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions)
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
-        while unread:
-            message: Any = consumer.poll(_SECONDS)
-            if message is None:
-                raise LogUnavailable(f"{topic} cannot be read")
-            if message.error() is None:
-                yield message
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                unread.discard(message.partition())
-            else:
-                raise KafkaException(message.error())
-    finally:
-        consumer.close()

@@ -1,16 +1,16 @@
 """Orders about steps on `headrace.control`, read and given by an operator."""
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 from pydantic import ValidationError
 
 from producers.clients import librdkafka
+from producers.whole_topic import messages
 from schemas.broker import Broker
 from schemas.control import StepOrder, step_key
 from schemas.errors import LogUnavailable
 from schemas.topics import CONTROL, GROUPS
 
 _TIMEOUT = 10.0
-_READER = {"group.id": "headrace.orders", "enable.auto.commit": False, "enable.partition.eof": True}
 STEPS = tuple(sorted(group.removeprefix("headrace.") for group in GROUPS))
 """What can be halted: every step and sink that is a consumer group."""
 
@@ -19,24 +19,11 @@ def standing(broker: Broker) -> dict[str, StepOrder]:
     """The newest order about each step that ever had one (blocking); raises `LogUnavailable`."""
     keys = {step_key(step): step for step in STEPS}
     found: dict[str, StepOrder] = {}
-    reader = Consumer({**librdkafka(broker), **_READER})  # of a group that nobody joins and nothing is committed for
-    try:
-        reader.assign([TopicPartition(CONTROL.name, 0, OFFSET_BEGINNING)])
-        while True:
-            message = reader.poll(_TIMEOUT)
-            if message is None:
-                raise LogUnavailable("Kafka does not answer")
-            if (error := message.error()) is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    return found
-                raise LogUnavailable(error.str())
-            if step := keys.get(_bytes(message.key())):
-                found.pop(step, None)
-                found |= _order(step, _bytes(message.value()))
-    except KafkaException as error:
-        raise LogUnavailable(error.args[0].str()) from error
-    finally:
-        reader.close()
+    for message in messages(broker, CONTROL.name):
+        if step := keys.get(message.key() or b""):
+            found.pop(step, None)
+            found |= _order(step, message.value() or b"")
+    return found
 
 
 def give(broker: Broker, order: StepOrder) -> None:
@@ -56,7 +43,3 @@ def _order(step: str, value: bytes) -> dict[str, StepOrder]:
         return {step: StepOrder.model_validate_json(value)}
     except ValidationError:  # a newer release's
         return {}
-
-
-def _bytes(value: str | bytes | None) -> bytes:
-    return value.encode() if isinstance(value, str) else value or b""
