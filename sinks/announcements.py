@@ -15,7 +15,7 @@ from schemas import topics
 from schemas.codec import encode
 from schemas.control import ControlEntry
 from schemas.documents import DocumentDropped, JobErased, PagesReopened, Payload
-from schemas.envelope import NAMESPACE, Envelope
+from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.jobs import picture_path
 from schemas.records import Outgoing
 from schemas.results import DocumentDeleted, JobEnded, PageEnded, PublicClaim
@@ -80,6 +80,25 @@ def pages_reopened(envelope: Envelope, run: int, pages: Mapping[int, str]) -> Ro
     """Pages of a job (each with the step where it goes on) are worked on again by themselves."""
     payload = PagesReopened(pages=tuple(sorted(pages)), step=", ".join(sorted(set(pages.values()))))
     return _of_job(topics.EVENTS.name, envelope, payload, run=run, part=0, at=datetime.now(UTC))
+
+
+def envelope_of(job: Any, name: uuid.UUID, kind: str, *, part: int, at: datetime) -> Envelope:
+    """An envelope about a part of a job, by its row: job, run, tenant, plan, lane, document and data class."""
+    return Envelope(
+        id=name,
+        kind=kind,
+        at=at,
+        job=job.job,
+        run=job.run,
+        part=part,
+        tenant=job.tenant,
+        plan=job.plan,
+        lane=job.lane,
+        document=job.document_id,
+        revision=job.revision,
+        data_class=job.data_class,
+        traceparent=new_trace(),
+    )
 
 
 def announced(envelope: Envelope, record: Outgoing) -> Row:

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from schemas import topics
 from schemas.codec import encode
 from schemas.documents import PartSkipped
-from schemas.envelope import NAMESPACE, Envelope, new_trace
-from sinks.announcements import announced
+from schemas.envelope import NAMESPACE
+from sinks.announcements import announced, envelope_of
 from sinks.postgres import statements
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import bulk
@@ -27,7 +27,7 @@ _BATCH = 500
 
 # A page that was begun again after its document's run has as long as a new job, from then on.
 _OVERDUE = text("""
-    SELECT id, tenant, document_id, revision, plan, lane, data_class, runs[1] AS run FROM jobs
+    SELECT id AS job, tenant, document_id, revision, plan, lane, data_class, runs[1] AS run FROM jobs
     WHERE finished_at IS NULL AND id > :after
         AND (deadline < now() - make_interval(secs => :grace)
             OR deadline IS NULL AND to_timestamp(revision / 1000000.0) < now() - make_interval(secs => :most))
@@ -60,25 +60,12 @@ class Overdue:
             found["overdue_jobs"] += len(jobs)
             if len(jobs) < _BATCH:
                 return found
-            after = jobs[-1].id
+            after = jobs[-1].job
 
 
 def _expired(job: Row[Any]) -> dict[str, Any]:
     """The document's own run ends: what its pages came to in it still counts."""
-    envelope = Envelope(
-        id=uuid.uuid5(NAMESPACE, f"{job.id}|overdue|{job.run}"),
-        kind=PartSkipped.kind(),
-        at=datetime.now(UTC),
-        job=job.id,
-        run=job.run,
-        part=0,
-        tenant=job.tenant,
-        plan=job.plan,
-        lane=job.lane,
-        document=job.document_id,
-        revision=job.revision,
-        data_class=job.data_class,
-        traceparent=new_trace(),
-    )
+    name = uuid.uuid5(NAMESPACE, f"{job.job}|overdue|{job.run}")
+    envelope = envelope_of(job, name, PartSkipped.kind(), part=0, at=datetime.now(UTC))
     event = PartSkipped(step="reconciler", reason="expired")
     return announced(envelope, encode(topics.EVENTS.name, envelope, event))

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas import topics
 from schemas.documents import PageRead
-from schemas.envelope import NAMESPACE, Envelope, new_trace
+from schemas.envelope import NAMESPACE
 from schemas.records import Outgoing
-from sinks.announcements import announced
+from sinks.announcements import announced, envelope_of
 from sinks.postgres import statements
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import bulk
@@ -90,21 +90,7 @@ class PageRound:
 
 def _again(row: Row[Any], payload: str) -> dict[str, Any]:
     """The record that `ocr` made of the page; named by the hour, so that it may be asked for again."""
-    envelope = Envelope(
-        id=row.ce_id,
-        kind=PageRead.kind(),
-        at=row.at,
-        job=row.job,
-        run=row.run,
-        part=row.part,
-        tenant=row.tenant,
-        plan=row.plan,
-        lane=row.lane,
-        document=row.document_id,
-        revision=row.revision,
-        data_class=row.data_class,
-        traceparent=new_trace(),
-    )
+    envelope = envelope_of(row, row.ce_id, PageRead.kind(), part=row.part, at=row.at)
     value = json.dumps(json.loads(payload)).encode()
     record = Outgoing(topics.CHUNK.name, row.job.encode(), value, envelope.headers())
     again = uuid.uuid5(NAMESPACE, f"{row.job}|{row.part}|{row.run}|cut again|{datetime.now(UTC):%Y%m%d%H}")

@@ -111,6 +111,14 @@ MUTANTS = (
         "tests/contract/test_indexes_under_faults.py::test_a_server_restarted_between_two_calls_that_both_went_well_is_noticed",
     ),
     Mutant(
+        "a page on its way counts as lost",
+        "runs",
+        "sinks/page_round.py",
+        " AND shown.run = results.run",
+        "",
+        "tests/sinks/test_page_round.py::test_a_page_that_was_read_again_and_is_not_yet_said_to_be_indexed_is_on_its_way",
+    ),
+    Mutant(
         "slices of a job have one name",
         "I2",
         "sinks/postgres/waiting.py",
@@ -235,8 +243,8 @@ MUTANTS = (
         "an expired job's run has no name of its own",
         "I1",
         "sinks/overdue.py",
-        'f"{job.id}|overdue|{job.run}"',
-        'f"{job.id}|overdue"',
+        'f"{job.job}|overdue|{job.run}"',
+        'f"{job.job}|overdue"',
         "tests/sinks/test_overdue.py::test_a_retry_that_is_overdue_in_its_turn_is_expired_too",
     ),
     Mutant(

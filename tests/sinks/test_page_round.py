@@ -19,7 +19,7 @@ from sinks.postgres.engine import connect
 from sinks.projector import Projector
 from tests.contract.passages import dropped, plain
 from tests.sinks.databases import NO_FAILPOINTS, Database, fresh, rows
-from tests.sinks.events import about, new_job, prepared, read, submitted
+from tests.sinks.events import about, new_job, prepared, read, reopened, submitted
 from tests.sinks.events import indexed as confirmed
 
 
@@ -98,6 +98,18 @@ async def test_a_page_that_the_index_knows_nothing_of_is_cut_again_a_blank_one_t
     assert await round_of(database) == Counter(pages_without_passages=2)
     assert [part for part, _ in await cut_again(database, job)] == [1, 2]
     await index.write([plain("demo", document, n, count, job=job, revision=7) for n, count in ((1, 3), (2, 0))])
+    assert await round_of(database) == Counter()
+
+
+async def test_a_page_that_was_read_again_and_is_not_yet_said_to_be_indexed_is_on_its_way(
+    database: Database, projector: Projector, index: PgvectorIndex
+) -> None:
+    job, document = await succeeded(projector, index)
+    moment = datetime.now(UTC) - timedelta(seconds=1800)
+    again = [reopened(job, 1, run=2), read(job, 1, run=2)]
+    await projector.write([at(task, moment) for task in about(document, 7, *again)])
+    [(run,)] = await rows(database.admin, "SELECT run FROM results WHERE job = $1 AND part = 1", job)
+    assert run == 2
     assert await round_of(database) == Counter()
 
 
