@@ -9,10 +9,8 @@ from tests.simulation.judge import Judge
 from tests.simulation.plan import Plan, drawn
 from tests.simulation.world import WAITING, World
 
-SLOTS = (
-    "dispatcher-1", "prepare-1", "ocr-1", "ocr-2", "index-1", "projector-1", "relay-1", "letters-1",
-)  # fmt: skip
-STANDBY = ("dispatcher-2", "projector-2", "relay-2")
+SLOTS = ("dispatcher-1", "prepare-1", "ocr-1", "index-1", "projector-1", "relay-1", "letters-1")
+STANDBY = ("dispatcher-2", "ocr-2", "projector-2", "relay-2")
 LIMIT_SECONDS = 150.0
 
 

@@ -35,7 +35,7 @@ def test_the_seeds_hold_every_fault_and_every_fate_with_several_jobs_and_workers
     plans = [drawn(seed) for seed in range(SEEDS)]
     assert {fault.kind for plan in plans for fault in plan.faults} == set(FAULTS)
     assert {fate for plan in plans for job in plan.jobs for fate in job.pages} == set(FATES)
-    assert {len({job.tenant for job in plan.jobs}) for plan in plans} == {2}
+    assert {len({job.tenant for job in plan.jobs}) for plan in plans} == {1, 2}
     assert all(plan.faults for plan in plans)
     met = Counter[str]()
     for seed in range(40):
@@ -44,7 +44,7 @@ def test_the_seeds_hold_every_fault_and_every_fate_with_several_jobs_and_workers
         met["rebalances"] += history.rebalances
         met["redriven"] += any("PagesReopened" in line or "in run 2" in line for line in history.trace)
     assert met["deaths"] > 10
-    assert met["rebalances"] > 40
+    assert met["rebalances"] > 200
     assert met["redriven"] > 0
 
 
