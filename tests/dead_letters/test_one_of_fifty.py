@@ -31,7 +31,7 @@ from tests.flow.jobs import ended
 from tests.sinks.databases import rows
 from tests.support import read, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.needs("weaviate")]
+pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.long, pytest.mark.needs("weaviate")]
 PAGES, POSTER = 50, 17
 SETTINGS: dict[str, dict[str, Any]] = {"ocr": {"det_limit_side": 1280, "model": OCR_MODELS[1]}}
 PLAN = document(INDEXES)
