@@ -74,6 +74,7 @@ def test_every_step_and_sink_is_a_consumer_group_of_its_own(stack: Session) -> N
     )
 
 
+@pytest.mark.long
 def test_two_api_processes_never_disagree_over_500_submissions(stack: Session, client: httpx2.Client) -> None:
     first, second = (httpx2.Client(base_url=url, headers=stack.headers(), timeout=30) for url in stack.own_urls())
     jobs = []

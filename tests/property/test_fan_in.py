@@ -12,7 +12,7 @@ from schemas.work import Task
 from tests.sinks import events
 from tests.sinks.worlds import Turns, World, interleaved
 
-RELAXED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,7 @@ async def test_kcat_sees_the_same(broker: Broker, database: Database, since: dic
     assert by_key(await asyncio.to_thread(by_kcat, broker, since)) == await committed(database)
 
 
+@pytest.mark.long
 async def test_a_relay_killed_in_every_window_and_at_random_loses_and_doubles_nothing(
     broker: Broker, database: Database, since: dict[int, int], relay: Start, tmp_path: Path
 ) -> None:
