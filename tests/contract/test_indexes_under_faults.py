@@ -5,7 +5,7 @@ import dataclasses
 import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -21,30 +21,22 @@ from tests.contract.passages import AHEAD, plain, tenant
 PATIENCE = 60.0
 
 
-async def until_answers(passages: Collection) -> None:
-    """Return when this very connection reaches the server again."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            await findable(passages, [uuid.uuid4()])
-        except DependencyDown:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.1)
-        else:
-            return
-
-
-async def written(index: FencedIndex, batch: Sequence[Task]) -> int:
-    """Write as the loop does: hold the batch while the dependency is down. How often it was."""
+async def patiently(call: Callable[[], Awaitable[object]]) -> int:
+    """Call until the dependency is up. How often it was down."""
     deadline, held = time.monotonic() + PATIENCE, 0
     while True:
         try:
-            await index.write(batch)
+            await call()
             return held
         except DependencyDown:
             held += 1
             assert time.monotonic() < deadline, "the server is back, but not for the index"
             await asyncio.sleep(0.1)
+
+
+async def written(index: FencedIndex, batch: Sequence[Task]) -> int:
+    """Write as the loop does: hold the batch while the dependency is down. How often it was."""
+    return await patiently(lambda: index.write(batch))
 
 
 async def test_a_server_killed_in_the_middle_of_batches_leaves_nothing_lost_or_doubled(owned: Owned) -> None:
@@ -110,7 +102,7 @@ async def test_a_server_restarted_between_two_calls_that_both_went_well_is_notic
             restarts = 1
             owned.kill()
             owned.start()
-            await until_answers(passages)
+            await patiently(lambda: findable(passages, [uuid.uuid4()]))  # by this very connection
         await insert(gate, passages, objects)
 
     monkeypatch.setattr(weaviate_objects, "_insert", restarted)

@@ -45,7 +45,7 @@ def main() -> int:
         samples = _work(world, feeder, killer, asked.hours * 3600)
         settle(world, feeder.accepted, 300)
         verdict = judge(asyncio.run(world.history()), feeder.accepted, world.plan.indexes)
-    found = growths(samples, min(_WARM_SECONDS, asked.hours * 600))
+    found = growths(samples, min(_WARM_SECONDS, asked.hours * 3600 / 6))
     summary = _summary(verdict, killer, len(feeder.accepted), time.monotonic() - began)
     console = Console()
     console.print(_table(found))

@@ -152,7 +152,7 @@ async def test_a_collection_of_another_shape_is_not_written(
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Told, psutil.Process]]:
-    """A server with a key, which deletes 20 objects a call at most."""
+    """A server with a key, which deletes 100 objects a call at most."""
     folder: Path = tmp_path_factory.mktemp("weaviate")
     server = Weaviate(folder, ports.free(len(PORTS)), key="the-key", settings={"QUERY_MAXIMUM_RESULTS": "100"})
     child = children.start(server)
