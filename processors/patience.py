@@ -19,6 +19,7 @@ class Patience:
 
     def __init__(self, name: str, dice: random.Random, pulse: Pulse, steps: Sequence[float] = HOLD_SECONDS) -> None:
         self._name = name
+        self._holding = telemetry.of_step(name).holding
         self._dice = dice
         self._pulse = pulse
         self._steps = steps
@@ -26,7 +27,7 @@ class Patience:
 
     async def hold(self, turn: int, reason: str, *, to_the_end: bool = False) -> None:
         """Wait out the `turn`th turn (from 1), at once over when the process is to end, unless `to_the_end`."""
-        telemetry.HOLDING.labels(self._name).set(1)
+        self._holding.set(1)
         if turn == 1 or turn % _TELL_EVERY == 0:
             log.error("%s holds: %s", self._name, reason)
         longest = self._steps[min(turn, len(self._steps)) - 1]
@@ -42,7 +43,7 @@ class Patience:
 
     def over(self) -> None:
         """The alarm's end."""
-        telemetry.HOLDING.labels(self._name).set(0)
+        self._holding.set(0)
 
     def hurry(self) -> None:
         """The process is to end: no wait is worth its while."""

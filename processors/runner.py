@@ -84,6 +84,7 @@ class Runner:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._name = parts.handler.name
+        self._measured = telemetry.of_step(self._name)
         self._batcher: Batcher[Record] = Batcher(4 * parts.limit, lambda record: record.partition.topic in FIRST_TOPICS)
         self._verdicts = Verdicts(self._name, parts.now, lambda: asyncio.get_running_loop().time(), parts.dice)
         self._halts = Halts(self._name, parts.slot, parts.orders, parts.limits, parts.now)
@@ -204,7 +205,7 @@ class Runner:
                 await self._settle(record, Skip(reason, outgoing(envelope, self._name, event)))
                 continue
             queued = max(0.0, self._parts.now() - record.at)
-            telemetry.QUEUE_SECONDS.labels(self._name).observe(queued)
+            self._measured.queue_seconds.observe(queued)
             tasks.append(Task(envelope, payload, record, queued))
         return tasks
 
@@ -235,8 +236,8 @@ class Runner:
                 return [await self._outcome(task) for task in tasks]
             return [self._verdicts.of(task.record, error) for task in tasks]
         finally:
-            telemetry.BATCH_SECONDS.labels(self._name).observe(time.perf_counter() - began)
-            telemetry.BATCH_RECORDS.labels(self._name).observe(len(tasks))
+            self._measured.batch_seconds.observe(time.perf_counter() - began)
+            self._measured.batch_records.observe(len(tasks))
         emitted: list[Outgoing] = []
         outcomes: list[Outcome] = []
         for task, answer in zip(tasks, answers, strict=True):
@@ -258,7 +259,7 @@ class Runner:
     async def _settle(self, record: Record, outcome: Outcome) -> None:
         if isinstance(outcome, Reject) and not outcome.input_at_fault and self.halted():
             outcome = Hold("the step is halted", alone=True)
-        telemetry.RECORDS.labels(self._name, type(outcome).__name__.lower()).inc()
+        self._measured.records[type(outcome)].inc()
         if isinstance(outcome, Retry | Hold | Reject) and not self._parts.owned(record):
             return  # its partition is another's by now, who will come to a verdict of their own
         self._parts.pulse.beat()

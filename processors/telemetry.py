@@ -2,10 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
+from typing import get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
+
+from schemas.records import Outcome
 
 RECORDS = Counter("headrace_step_records", "Records by what became of them.", ["step", "outcome"])
 REJECTS = Counter("headrace_step_rejects", "Records that went to the dead-letter topic.", ["step", "code"])
@@ -28,6 +32,23 @@ Gauge("headrace_build_info", "Which release runs.", ["version"]).labels(version(
 _OPEN = Gauge("headrace_dead_letters_open", "Dead letters that are open, by the step that rejected them.", ["step"])
 READY = threading.Event()
 """Set once the process works: `/readyz` answers 503 until then."""
+
+
+class OfStep:
+    """What the loop of one step counts for every record."""
+
+    def __init__(self, step: str) -> None:
+        self.queue_seconds = QUEUE_SECONDS.labels(step)
+        self.batch_seconds = BATCH_SECONDS.labels(step)
+        self.batch_records = BATCH_RECORDS.labels(step)
+        self.records = {kind: RECORDS.labels(step, kind.__name__.lower()) for kind in get_args(Outcome)}
+        self.holding = HOLDING.labels(step)
+
+
+@cache
+def of_step(step: str) -> OfStep:
+    """Found once: to look a series up by its labels costs more than to count."""
+    return OfStep(step)
 
 
 def open_letters(by_step: Mapping[str, int]) -> None:

@@ -25,6 +25,9 @@ ATTRIBUTES = {
     "revision": "revision", "data_class": "dataclass", "key_id": "keyid",
 }  # fmt: skip
 """Field of the envelope to CloudEvents attribute: the header is `ce_` and the attribute."""
+_HEADERS = {field: f"ce_{attribute}" for field, attribute in ATTRIBUTES.items()} | {"traceparent": "traceparent"}
+_FIELDS = {header: field for field, header in _HEADERS.items()}
+_FIXED = (("ce_specversion", b"1.0"), ("ce_source", SOURCE.encode()), ("content-type", b"application/json"))
 
 
 class Envelope(BaseModel):
@@ -61,18 +64,14 @@ class Envelope(BaseModel):
 
     def headers(self) -> tuple[tuple[str, bytes], ...]:
         """The Kafka headers of a record with this envelope."""
-        fields = self.model_dump(mode="json", exclude={"traceparent"}, exclude_none=True)
-        attributes = [(f"ce_{ATTRIBUTES[name]}", str(value).encode()) for name, value in fields.items()]
-        fixed = [("ce_specversion", b"1.0"), ("ce_source", SOURCE.encode()), ("content-type", b"application/json")]
-        return (*fixed, *attributes, ("traceparent", self.traceparent.encode()))
+        fields = self.model_dump(mode="json", exclude_none=True)
+        return (*_FIXED, *((_HEADERS[name], str(value).encode()) for name, value in fields.items()))
 
     @classmethod
     def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> Self:
         """Read an envelope back; raises `RecordError` for anything that is not one of ours."""
-        names = {f"ce_{header}": name for name, header in ATTRIBUTES.items()} | {"traceparent": "traceparent"}
         try:
-            found = {names[key]: value.decode() for key, value in headers if key in names}
-            return cls.model_validate(found)
+            return cls.model_validate({_FIELDS[key]: value.decode() for key, value in headers if key in _FIELDS})
         except ValueError as error:  # pydantic's ValidationError and UnicodeDecodeError are both ValueErrors
             raise RecordError("the record's headers are not a Headrace envelope") from error
 

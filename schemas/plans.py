@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -36,8 +37,7 @@ class Plan(BaseModel):
     @property
     def hash(self) -> str:
         """The first 16 hex digits of sha256 over the plan's canonical JSON."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return _hash(self.model_dump_json())  # not a cached property, which a changed copy of the plan would inherit
 
     def digest(self, step: str) -> str:
         """A short digest of one step's version and settings: its parameter digest."""
@@ -51,6 +51,12 @@ class Plan(BaseModel):
         return next(item for item in self.steps if item.name == step)
 
 
+@lru_cache(maxsize=1024)
+def _hash(plan: str) -> str:
+    canonical = json.dumps(json.loads(plan), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
 _STEPS = (
     PlannedStep(name="prepare", version=2, settings={"dpi": 150}),
     PlannedStep(name="ocr", version=2, settings={"line_classifier": False, "det_limit_side": 960, "rec_batch": 1}),
@@ -62,7 +68,12 @@ INDEXES = ("pgvector", "weaviate")
 
 def document(indexes: Iterable[str]) -> Plan:
     """The `document` pipeline as it runs where `indexes` are required (named in any order)."""
-    return Plan(pipeline="document", steps=_STEPS, indexes=tuple(sorted(indexes)))
+    return _document(tuple(sorted(indexes)))
+
+
+@cache
+def _document(indexes: tuple[str, ...]) -> Plan:
+    return Plan(pipeline="document", steps=_STEPS, indexes=indexes)
 
 
 DOCUMENT = document(("pgvector",))

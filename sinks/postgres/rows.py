@@ -1,21 +1,23 @@
 """Bulk rows for PostgreSQL: one JSON parameter a statement, read there by `json_to_recordset`."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _REFUSED = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL's text holds no NUL, UTF-8 no lone surrogate
-_MAYBE_REFUSED = re.compile(r"\\u(0000|d[89a-f])")
 
 
 def packed(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a JSON array, with U+FFFD where a character is that PostgreSQL refuses."""
-    text = json.dumps(rows)
-    return json.dumps(_clean(rows)) if _MAYBE_REFUSED.search(text) else text
+    try:
+        text = to_json(rows).decode()
+    except PydanticSerializationError:  # a lone surrogate has no UTF-8
+        text = ""
+    return to_json(_clean(rows)).decode() if not text or "\\u0000" in text else text
 
 
 async def bulk(
