@@ -1,18 +1,16 @@
 """Attempts that ended the process: which records were running when it died, and how often that has happened.
 
-Before each batch the worker notes what it is about to run in `<slot>.inflight`, a file that outlives a kill -9 (not a
-power cut, which also ends the machine's other suspects). After an unclean start those records are suspects: each runs
-alone, and is first marked on the compacted topic `headrace.attempts`, where every worker sees it. The third mark is a
-dead letter.
+Before each batch the worker notes what it is about to run (`inflight`), in what outlives a kill -9 (not a power cut,
+which also ends the machine's other suspects). After an unclean start those records are suspects: each runs alone, and
+is first marked on the compacted topic `headrace.attempts`, where every worker sees it. The third mark is a dead letter.
 """
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 
+from processors.inflight import Notes
 from schemas.control import AttemptsMarked
 from schemas.records import Outgoing, Record
 from schemas.topics import ATTEMPTS
@@ -30,16 +28,12 @@ class View(Protocol):
 class Attempts:
     """The attempts of one worker's group."""
 
-    def __init__(self, group: str, slot: str, run_dir: Path | None, marks: View) -> None:
+    def __init__(self, group: str, notes: Notes | None, marks: View) -> None:
         self._group = group
+        self._notes = notes
         self._marks = marks
-        self._path = None if run_dir is None else run_dir / f"{slot}.inflight"
-        self._file: int | None = None
-        self._suspects = self._left_behind()
+        self._suspects = set[str]() if notes is None else _named(notes.left())
         self._marked: dict[str, int] = {}  # by this process: a suspect that waits or is tried again has not died again
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def suspect(self, record: Record) -> bool:
         """Whether the record was running when a process ended, here or at a peer."""
@@ -71,26 +65,19 @@ class Attempts:
 
     def running(self, records: Iterable[Record]) -> None:
         """Note what is about to run; unsuspected leftovers stay noted until they got an outcome."""
-        if self._file is None:
-            return
-        positions = sorted({*self._suspects, *(str(record) for record in records)})
-        content = json.dumps(positions).encode()
-        os.pwrite(self._file, content + b"\n", 0)
-        os.ftruncate(self._file, len(content) + 1)
+        if self._notes is not None:
+            self._notes.write(json.dumps(sorted({*self._suspects, *(str(record) for record in records)})))
 
     def close(self) -> None:
         """A clean end leaves no suspects, whatever still runs: nobody died of it."""
-        if self._file is not None and self._path is not None:
-            os.close(self._file)
-            self._file = None
-            self._path.unlink(missing_ok=True)
-
-    def _left_behind(self) -> set[str]:
-        if self._path is None:
-            return set()
-        with contextlib.suppress(FileNotFoundError, ValueError):  # a torn write names nobody
-            return set(json.loads(self._path.read_text().splitlines()[0])) if self._path.stat().st_size else set()
-        return set()
+        if self._notes is not None:
+            self._notes.close()
 
     def _key(self, record: Record) -> bytes:
         return f"{self._group} {record}".encode()
+
+
+def _named(note: str) -> set[str]:
+    with contextlib.suppress(ValueError):  # a torn write names nobody
+        return set(json.loads(note.splitlines()[0])) if note else set()
+    return set()

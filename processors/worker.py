@@ -19,6 +19,7 @@ from processors.endings import Endings
 from processors.guard import Guard
 from processors.halts import HaltLimits
 from processors.handlers import Handler, StepHandler
+from processors.inflight import InflightFile
 from processors.pulse import Pulse
 from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
@@ -131,12 +132,13 @@ def run(job: Job, settings: Settings, blobs: BlobStore, endings: Endings) -> int
 
     async def build() -> Runner:
         marks, orders = CompactedView(ATTEMPTS.name, settings.broker), ControlView(CONTROL.name, settings.broker)
+        notes = InflightFile(settings.run_dir, settings.slot) if settings.run_dir is not None else None
         await asyncio.gather(marks.open(), orders.open())
         runner = Runner(
             Parts(
                 handler=job.handler,
                 publisher=ClaimingPublisher(KafkaPublisher(settings.broker, settings.publish_seconds), blobs),
-                attempts=Attempts(group.name, settings.slot, settings.run_dir, marks),
+                attempts=Attempts(group.name, notes, marks),
                 orders=orders,
                 failpoints=Failpoints(settings.slot, settings.run_dir),
                 finish=watermarks.finish,

@@ -18,6 +18,7 @@ from pathlib import Path
 from processors.attempts import Attempts
 from processors.endings import Endings
 from processors.handlers import StepHandler
+from processors.inflight import InflightFile
 from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
 from processors.stream.port import Group
@@ -95,7 +96,7 @@ def main() -> int:
             Parts(
                 handler=StepHandler(step, 60.0, leave=partial(endings.end, "engine_deadline")),
                 publisher=KafkaPublisher(broker),
-                attempts=Attempts(group.name, slot, folder, marks),
+                attempts=Attempts(group.name, InflightFile(folder, slot), marks),
                 orders=orders,
                 failpoints=Failpoints(slot, folder),
                 finish=watermarks.finish,

@@ -5,7 +5,9 @@ reads afterwards what was committed meanwhile. Each statement sees what was comm
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +27,7 @@ class Database:
     def __init__(self, loop: VirtualLoop, statements: Mapping[str, Statement]) -> None:
         self.loop = loop
         self.statements = statements
-        self.tables: dict[str, dict[Key, dict[str, Any]]] = {}
+        self.tables: dict[str, dict[Key, dict[str, Any]]] = defaultdict(dict)
         self.down_until = 0.0
         self.slow = 0.0
         self.open: dict[int, Connection] = {}
@@ -62,7 +64,7 @@ class Database:
 
     def table(self, name: str) -> dict[Key, dict[str, Any]]:
         """What is committed."""
-        return self.tables.setdefault(name, {})
+        return self.tables[name]
 
 
 class Connection:
@@ -80,17 +82,16 @@ class Connection:
         self.xid = database.next_xid()
         database.open[self.xid] = self
 
-    async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+    async def execute(self, statement: Any, parameters: dict[str, Any] | None = None) -> Any:
         """Run one of the statements that the simulation knows."""
         await self._way()
-        bound = {name: parameter.value for name, parameter in statement._bindparams.items()}
-        given = bound | dict(parameters or {})
+        given = _bound(statement) | (parameters or {})
         return await self.database.statements[statement.text](self, given)
 
-    async def scalars(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+    async def scalars(self, statement: Any, parameters: dict[str, Any] | None = None) -> Any:
         return await self.execute(statement, parameters)
 
-    async def scalar(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+    async def scalar(self, statement: Any, parameters: dict[str, Any] | None = None) -> Any:
         return await self.execute(statement, parameters)
 
     async def exec_driver_sql(self, _: str) -> None:
@@ -224,6 +225,12 @@ class Transaction:
         self._connection.roll_back()
         if self._process is not None:
             self._process.at_death.remove(self._connection.roll_back)
+
+
+@cache
+def _bound(statement: Any) -> dict[str, Any]:
+    """What a statement was given when it was written."""
+    return {name: parameter.value for name, parameter in statement._bindparams.items()}
 
 
 class Found(list[Any]):

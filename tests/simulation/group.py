@@ -229,16 +229,19 @@ class SimulatedConsumer:
         if self.log.down:
             return {}
         found: dict[TopicPartition, list[Message]] = {}
-        order = sorted(self._assigned.intersection(wanted))
-        self.log.loop.random.shuffle(order)
+        known, positions = self.log.records, self._positions
+        order = sorted(
+            item for item in self._assigned.intersection(wanted) if positions[item] < len(known.get(item, ()))
+        )
+        if len(order) > 1:
+            self.log.loop.random.shuffle(order)
         for partition in order:
-            records = self.log.records.get(partition)
-            at = self._positions[partition]
-            if not records or at >= len(records) or most <= 0:
-                continue
+            if most <= 0:
+                break
+            records, at = known[partition], positions[partition]
             count = self.log.loop.random.randint(1, min(most, len(records) - at))
             found[partition] = records[at : at + count]
-            self._positions[partition] = at + count
+            positions[partition] = at + count
             most -= count
         return found
 

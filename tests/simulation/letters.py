@@ -1,11 +1,12 @@
 """The statements of dead letters, redrives and resumes, said in Python over the tables in memory."""
 
 import base64
-import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from pydantic_core import from_json
 
 from sinks import resumes
 from sinks.postgres import letters as sql
@@ -18,7 +19,7 @@ Given = Mapping[str, Any]
 
 
 async def store(connection: Connection, given: Given) -> Found:
-    for row in sorted(json.loads(given["rows"]), key=lambda row: row["id"]):
+    for row in sorted(from_json(given["rows"]), key=lambda row: row["id"]):
         key = (row["id"],)
         await connection.lock("dead_letters", key)
         if connection.get("dead_letters", key) is None:
@@ -67,7 +68,7 @@ async def jobs(connection: Connection, given: Given) -> Found:
 
 async def pages(connection: Connection, given: Given) -> Found:
     found = Found()
-    for asked in json.loads(given["rows"]):
+    for asked in from_json(given["rows"]):
         place = (asked["job"], asked["part"])
         rows = [row for key, row in connection.rows("parts") if key[:2] == place]
         whole = [row for key, row in connection.rows("parts") if key[:2] in (place, (asked["job"], 0))]
@@ -94,13 +95,13 @@ async def next_run(connection: Connection, given: Given) -> int:
 
 
 async def enqueue(connection: Connection, given: Given) -> Found:
-    for row in sorted(json.loads(given["rows"]), key=lambda row: row["id"]):
+    for row in sorted(from_json(given["rows"]), key=lambda row: row["id"]):
         await wait(connection, row | {"key": row["key"].encode(), "value": base64.b64decode(row["value"])})
     return Found()
 
 
 async def close(connection: Connection, given: Given) -> Found:
-    for told in json.loads(given["rows"]):
+    for told in from_json(given["rows"]):
         row = connection.get("dead_letters", (told["letter"],))
         assert row is not None
         connection.put("dead_letters", (told["letter"],), row | {"state": told["state"]})
@@ -108,7 +109,7 @@ async def close(connection: Connection, given: Given) -> Found:
 
 
 async def note(connection: Connection, given: Given) -> Found:
-    for row in json.loads(given["rows"]):
+    for row in from_json(given["rows"]):
         connection.put("dead_letter_actions", (connection.database.next_seq(),), row)
     return Found()
 

@@ -9,7 +9,7 @@ from schemas.envelope import Lane
 
 Fate = Literal["ok", "slow", "twice", "later", "refused", "broken", "poison"]
 FATES: tuple[Fate, ...] = ("ok", "slow", "twice", "later", "refused", "broken", "poison")
-_OFTEN = (12, 2, 0.5, 0.05, 2, 0.3, 0.4)
+_OFTEN = (12, 2, 0.5, 0.03, 2, 0.3, 0.4)
 Again = Literal["", "redrive", "resume"]
 FaultKind = Literal[
     "kill", "crash", "pause", "log down", "answers lost", "database down", "slow commits", "repeat", "join", "leave"
@@ -24,9 +24,10 @@ TARGETS = (
 JOINING, LEAVING = ("ocr-3", "projector-3"), ("ocr-2", "projector-2")
 
 
-def targets(kind: FaultKind) -> tuple[str, ...]:
+def targets(kind: FaultKind, *, standby: bool = True) -> tuple[str, ...]:
     """Whom a fault may meet: only those leave who have a peer."""
-    return {"join": JOINING, "leave": LEAVING}.get(kind, TARGETS)
+    found = {"join": JOINING, "leave": LEAVING}.get(kind, TARGETS)
+    return found if standby else tuple(name for name in found if name not in LEAVING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +85,33 @@ def drawn(seed: int) -> Plan:
     Most are small: what can go wrong goes wrong in small histories too, of which there are more in a minute.
     """
     dice = random.Random(seed * 2 + 1)
-    jobs = tuple(_job(dice, number) for number in range(dice.choice((1, 1, 1, 1, 1, 2, 2, 3))))
-    faults = tuple(_fault(dice) for _ in range(dice.choice((1, 1, 2, 3))))
+    jobs = tuple(_job(dice, number) for number in range(dice.choices((1, 2, 3), (8, 1, 1))[0]))
+    standby = dice.random() < 0.4
+    faults = tuple(_fault(dice, standby) for _ in range(dice.choice((1, 1, 2, 3))))
     halts = any("broken" in job.pages for job in jobs) and dice.random() < 0.7
-    return Plan(seed, jobs, faults, dice.random() < 0.5, halts)
+    return Plan(seed, jobs, faults, standby, halts)
 
 
 def _job(dice: random.Random, number: int) -> JobPlan:
-    pages = tuple(dice.choices(FATES, _OFTEN, k=dice.choice((1, 1, 1, 1, 2, 2, 3))))
+    pages = tuple(dice.choices(FATES, _OFTEN, k=dice.choices((1, 2, 3), (7, 2, 1))[0]))
     cancel = round(dice.uniform(0, 0.8), 3) if dice.random() < 0.12 else None
     at = round(dice.uniform(0, 0.5), 3)
     again: Again = dice.choices(("", "redrive", "resume"), (6, 3, 1))[0]
     return JobPlan(("anna", "bert")[number % 2], at, pages, cancel, again, dice.choice(("bulk", "interactive")))
 
 
-def _fault(dice: random.Random) -> Fault:
-    kind = dice.choices(FAULTS, (2, 6, 3, 1, 2, 1, 2, 2, 1, 1))[0]
+def _fault(dice: random.Random, standby: bool) -> Fault:
+    kind = dice.choices(FAULTS, (2, 6, 3, 1, 2, 1, 2, 2, 1, standby))[0]
     at = round(dice.uniform(0, 0.9), 3)
+    target = dice.choice(targets(kind, standby=standby))
     match kind:
-        case "kill":
-            return Fault(kind, at, dice.choice(TARGETS))
+        case "kill" | "join" | "leave":
+            return Fault(kind, at, target)
         case "crash":
-            return Fault(kind, at, dice.choice(TARGETS), steps=dice.randint(0, 60))
+            return Fault(kind, at, target, steps=dice.randint(0, 60))
         case "pause":
-            return Fault(kind, at, dice.choice(TARGETS), seconds=dice.choice((0.5, 2.0, 4.0)))
+            return Fault(kind, at, target, seconds=dice.choice((0.5, 2.0, 4.0)))
         case "log down" | "database down" | "answers lost" | "slow commits":
             return Fault(kind, at, seconds=dice.choice((0.3, 1.0, 2.0)))
         case "repeat":
             return Fault(kind, at, steps=dice.randint(1, 5))
-        case "join" | "leave":
-            return Fault(kind, at, dice.choice(targets(kind)))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import from_json
+
 from schemas.jobs import ENDS
 from schemas.results import INLINE_BYTES
 from sinks import index_fence
@@ -106,7 +108,7 @@ async def store_results(connection: Connection, given: Mapping[str, Any]) -> Fou
 
 
 async def count(connection: Connection, given: Mapping[str, Any]) -> Found:
-    settling = {row["id"]: row["settling"] for row in json.loads(given["rows"])}
+    settling = {row["id"]: row["settling"] for row in from_json(given["rows"])}
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for job, part, rows in current(connection, set(given["ids"])):
         kinds = tuple(sorted(row["kind"] for row in rows))
@@ -135,7 +137,7 @@ async def count(connection: Connection, given: Mapping[str, Any]) -> Found:
 
 
 async def pages(connection: Connection, given: Mapping[str, Any]) -> Found:
-    asked = {(row["job"], row["part"]): row for row in json.loads(given["rows"])}
+    asked = {(row["job"], row["part"]): row for row in from_json(given["rows"])}
     found = Found()
     for job, part, rows in sorted(current(connection, {job for job, _ in asked}), key=lambda item: item[:2]):
         if (wanted := asked.get((job, part))) is None:
@@ -165,7 +167,7 @@ async def pages(connection: Connection, given: Mapping[str, Any]) -> Found:
 
 
 async def advance(connection: Connection, given: Mapping[str, Any]) -> Found:
-    for row in json.loads(given["rows"]):
+    for row in from_json(given["rows"]):
         await connection.lock("jobs", (row["id"],))
         known = connection.get("jobs", (row["id"],))
         if known is not None:
@@ -176,7 +178,7 @@ async def advance(connection: Connection, given: Mapping[str, Any]) -> Found:
 
 async def tell(connection: Connection, given: Mapping[str, Any]) -> Found:
     kept: dict[str, list[Row]] = defaultdict(list)
-    told = sorted(json.loads(given["rows"]), key=lambda row: (row["job"], row["place"]))
+    told = sorted(from_json(given["rows"]), key=lambda row: (row["job"], row["place"]))
     for row in told:
         job = connection.get("jobs", (row["job"],))
         if job is None:
@@ -198,7 +200,7 @@ async def tell(connection: Connection, given: Mapping[str, Any]) -> Found:
 
 
 async def announce(connection: Connection, given: Mapping[str, Any]) -> Found:
-    for row in sorted(json.loads(given["rows"]), key=lambda row: row["place"]):
+    for row in sorted(from_json(given["rows"]), key=lambda row: row["place"]):
         key = (row["ce_id"],)
         await connection.lock("outbox", key)
         if connection.get("outbox", key) is None:
@@ -286,7 +288,7 @@ def _run(rows: list[Row]) -> int:
 
 
 def _rows(given: Mapping[str, Any], *key: str) -> list[Row]:
-    return sorted(json.loads(given["rows"]), key=lambda row: tuple(row[name] for name in key))
+    return sorted(from_json(given["rows"]), key=lambda row: tuple(row[name] for name in key))
 
 
 def _document(connection: Connection, job: str) -> tuple[str, str]:

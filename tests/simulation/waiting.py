@@ -1,10 +1,11 @@
 """The dispatcher's statements, said in Python over the tables in memory, as `postgres` says the projector's."""
 
 import base64
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic_core import from_json
 
 from schemas.jobs import TERMINAL
 from sinks.postgres import waiting_statements as sql
@@ -15,7 +16,7 @@ Given = Mapping[str, Any]
 
 
 async def keep(connection: Connection, given: Given) -> Found:
-    for row in sorted(json.loads(given["rows"]), key=lambda row: (row["job"], row["run"])):
+    for row in sorted(from_json(given["rows"]), key=lambda row: (row["job"], row["run"])):
         key = (row["job"], row["run"])
         await connection.lock("waiting_jobs", key)
         if connection.get("waiting_jobs", key) is None:
@@ -27,7 +28,7 @@ async def keep(connection: Connection, given: Given) -> Found:
 
 
 async def delay(connection: Connection, given: Given) -> Found:
-    for row in json.loads(given["rows"]):
+    for row in from_json(given["rows"]):
         own = {"key": base64.b64decode(row["key"]), "value": base64.b64decode(row["value"]), "in_work": True}
         await wait(connection, row | own)
     return Found()
@@ -104,7 +105,7 @@ async def records(connection: Connection, given: Given) -> Found:
 
 
 async def decide(connection: Connection, given: Given) -> Found:
-    for chosen in json.loads(given["rows"]):
+    for chosen in from_json(given["rows"]):
         key = (chosen["job"], chosen["run"])
         await connection.lock("waiting_jobs", key)
         row = connection.get("waiting_jobs", key)
@@ -131,7 +132,7 @@ async def slices(connection: Connection, given: Given) -> Found:
 
 
 async def forget_slices(connection: Connection, given: Given) -> Found:
-    for row in json.loads(given["rows"]):
+    for row in from_json(given["rows"]):
         await _drop(connection, "waiting_slices", (row["job"], row["run"], row["first"]))
     return Found()
 
@@ -171,7 +172,7 @@ async def stopped(connection: Connection, given: Given) -> Found:
 
 
 async def forget_jobs(connection: Connection, given: Given) -> Found:
-    gone = {(row["job"], row["run"]) for row in json.loads(given["rows"])}
+    gone = {(row["job"], row["run"]) for row in from_json(given["rows"])}
     for key in sorted(gone):
         await _drop(connection, "waiting_jobs", key)
     for key in [key for key, _ in connection.rows("waiting_slices") if key[:2] in gone]:

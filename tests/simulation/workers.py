@@ -106,6 +106,23 @@ class Orders:
         return None if value is None else StepOrder.model_validate_json(value)
 
 
+class Disk:
+    """A slot's own disk: what is noted there outlives its processes."""
+
+    def __init__(self, disks: dict[str, str], slot: str) -> None:
+        self._disks = disks
+        self._slot = slot
+
+    def left(self) -> str:
+        return self._disks.get(self._slot, "")
+
+    def write(self, text: str) -> None:
+        self._disks[self._slot] = text
+
+    def close(self) -> None:
+        self._disks.pop(self._slot, None)
+
+
 class Blobs:
     """The blob store: pictures of pages that were prepared lie there, and nothing else is large."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from processors.attempts import Attempts
 from processors.breaker import Budget
+from processors.inflight import InflightFile
 from processors.runner import Parts, Runner
 from schemas.codec import encode
 from schemas.control import StepOrder
@@ -41,7 +42,7 @@ class World:
         self.orders: dict[str, StepOrder] = {}
         self.runner = Runner(
             Parts(
-                handler=self, publisher=self, attempts=Attempts("g", "ocr-1", folder, self),
+                handler=self, publisher=self, attempts=Attempts("g", InflightFile(folder, "ocr-1"), self),
                 orders=self, failpoints=Failpoints("ocr-1", None), finish=lambda done: self.finished.add(done.offset),
                 owned=lambda _: True, limit=limit, unpack=self.unpack, slot="ocr-1",
                 now=lambda: 1e9 + asyncio.get_running_loop().time(), dice=random.Random(seed),

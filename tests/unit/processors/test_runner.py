@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from processors.attempts import Attempts
+from processors.inflight import InflightFile
 from processors.runner import Parts, Runner
 from schemas.codec import encode
 from schemas.control import StepOrder
@@ -101,6 +102,10 @@ def _record(offset: int, **changes: object) -> Record:
     return Record(Partition("in", 0), offset, 1, outgoing.key, outgoing.value, outgoing.headers, 0.0)
 
 
+def _attempts(folder: Path, slot: str, marks: Marks | None = None) -> Attempts:
+    return Attempts("g", InflightFile(folder, slot), Marks() if marks is None else marks)
+
+
 class Bench:
     def __init__(
         self,
@@ -118,7 +123,7 @@ class Bench:
         self.marks = Marks()
         self.orders = orders or Orders()
         self.parts = Parts(
-            handler=handler, publisher=self.log, attempts=Attempts("g", "s-1", folder, self.marks),
+            handler=handler, publisher=self.log, attempts=_attempts(folder, "s-1", self.marks),
             orders=self.orders, failpoints=Failpoints("s-1", None),
             finish=lambda record: self.finished.append(record.offset), owned=lambda record: self.owned, limit=8,
             unpack=self._as_is, skips=skips, slot="s-1", dice=Dice(), hold_seconds=(0.0,),
@@ -238,11 +243,11 @@ async def test_the_third_death_is_the_last(tmp_path: Path) -> None:
 async def test_a_clean_end_leaves_no_suspects_and_a_kill_leaves_exactly_what_ran(tmp_path: Path) -> None:
     bench = Bench(Handler(), tmp_path)
     await bench.runner.deliver(_record(4))
-    attempts = Attempts("g", "s-2", tmp_path, Marks())
+    attempts = _attempts(tmp_path, "s-2")
     attempts.running([_record(4), _record(5)])
-    assert [Attempts("g", "s-2", tmp_path, Marks()).suspect(_record(n)) for n in (3, 4, 5)] == [False, True, True]
+    assert [_attempts(tmp_path, "s-2").suspect(_record(n)) for n in (3, 4, 5)] == [False, True, True]
     attempts.close()
-    assert not Attempts("g", "s-2", tmp_path, Marks()).suspect(_record(4))
+    assert not _attempts(tmp_path, "s-2").suspect(_record(4))
 
 
 async def test_who_must_hear_of_everything_skips_nothing(tmp_path: Path) -> None:
@@ -303,7 +308,7 @@ async def test_a_call_that_outlasts_the_grace_is_no_death(tmp_path: Path) -> Non
     while not (tmp_path / "s-1.inflight").read_text():
         await asyncio.sleep(0)
     await bench.runner.drain(0.01)
-    assert not Attempts("g", "s-1", tmp_path, Marks()).suspect(_record(0))
+    assert not _attempts(tmp_path, "s-1").suspect(_record(0))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
