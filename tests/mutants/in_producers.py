@@ -67,7 +67,7 @@ MUTANTS = (
         "fairness",
         "producers/round_robin.py",
         "self._ring.rotate(-1)",
-        "self._ring.rotate(0)",
+        "self._ring.rotate(-1 if tenant not in left else 0)",
         FAIRNESS,
     ),
     Mutant(
