@@ -20,6 +20,7 @@ import uvicorn
 from api.app import create_app
 from api.parts import Parts
 from api.streams import EventStreams
+from producers import heap
 from producers.lag import LagSource
 from producers.load import LoadView
 from producers.plan_view import PlanView
@@ -119,6 +120,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
         await super().startup(sockets)
+        heap.trim_often()
         if self._settings.run_dir is not None:
             _mark(self._settings.run_dir / f"{self._settings.slot}.ready")
 

@@ -25,7 +25,7 @@ from processors.runner import Parts, Runner
 from processors.stream.control_view import ControlView
 from processors.stream.port import Adapter, Group
 from processors.watermark import Watermarks
-from producers import membership, provisioning, takeover
+from producers import heap, membership, provisioning, takeover
 from producers.claims import ClaimingPublisher, redeem
 from producers.compacted_view import CompactedView
 from producers.group_view import GroupView
@@ -175,6 +175,7 @@ def _ready(settings: Settings) -> None:
 
 def mark_ready(settings: Settings) -> None:
     """Tell the supervisor that this process works: partitions assigned, engine loaded."""
+    heap.trim_often()
     telemetry.READY.set()
     if settings.run_dir is not None:
         mark = {"pid": os.getpid(), "at": time.time()}
