@@ -129,7 +129,7 @@ class SimulatedConsumer:
         self._told: frozenset[TopicPartition] = frozenset()
         self._generation = -1
         self._positions: dict[TopicPartition, int] = {}
-        self._news = asyncio.Event()
+        self._fetching: list[asyncio.Future[None]] = []
         self._orders: list[frozenset[TopicPartition] | None] = []
         self._ordered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -152,7 +152,9 @@ class SimulatedConsumer:
             self._task.cancel()
 
     def wake(self) -> None:
-        self._news.set()
+        fetching, self._fetching = self._fetching, []
+        for news in fetching:
+            tell(news, None)
 
     def rejoin(self) -> None:
         """The coordinator says that a rebalance is on."""
@@ -216,12 +218,11 @@ class SimulatedConsumer:
         await asyncio.sleep(0)  # the fetcher answers, even where it holds records already
         found = self._fetch(wanted, max_records)
         if not found:
-            self._news.clear()
-            try:
-                async with asyncio.timeout(timeout_ms / 1000):
-                    await self._news.wait()
-            except TimeoutError:
-                return {}
+            news: asyncio.Future[None] = self.log.loop.create_future()
+            self._fetching.append(news)
+            patience = self.log.loop.call_later(timeout_ms / 1000, tell, news, None)
+            await news
+            patience.cancel()
             found = self._fetch(wanted, max_records)
         return found
 

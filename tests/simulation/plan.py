@@ -86,8 +86,8 @@ def drawn(seed: int) -> Plan:
     """
     dice = random.Random(seed * 2 + 1)
     jobs = tuple(_job(dice, number, dice.uniform(0, 0.5)) for number in range(dice.choices((1, 2, 3), (8, 1, 1))[0]))
-    standby = dice.random() < 0.4
-    faults = tuple(_fault(dice, standby) for _ in range(dice.choice((1, 1, 2, 3))))
+    standby = dice.random() < 0.33
+    faults = tuple(_fault(dice, standby) for _ in range(dice.choice((1, 1, 1, 2, 3))))
     halts = any("broken" in job.pages for job in jobs) and dice.random() < 0.7
     if halts:  # more comes before what is broken was given up, and while the step stands
         jobs += tuple(_job(dice, len(jobs) + more, dice.uniform(*at)) for more, at in enumerate(((0.5, 2), (4, 6))))
