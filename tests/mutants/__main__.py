@@ -17,7 +17,7 @@ from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import SIMULATION, Mutant
 
 ROOT = Path(__file__).parents[2]
-HISTORIES = 1500
+HISTORIES = 3000
 AT_ONCE = 2
 LIMIT_SECONDS = 240
 

@@ -97,3 +97,15 @@ def test_all_finished_in_any_order_commits_the_end(order: list[int]) -> None:
     table.committed({P: 12})
     assert table.committable() == {}
     assert table.open_records() == 0
+
+
+def test_what_an_earlier_assignment_took_up_passes_nothing_of_the_next_one() -> None:
+    table = Watermarks()
+    earlier = table.assign(P)
+    table.track(P, 0)
+    table.revoke(P)
+    table.assign(P)
+    table.track(P, 0)
+    assert not table.is_open(_record(0, earlier))
+    assert not table.finish(_record(0, earlier))
+    assert table.committable() == {}
