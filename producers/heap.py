@@ -6,6 +6,7 @@ weeks so keeps the worst of every moment: after an hour of work under kills, an 
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 
 SECONDS = 60.0
@@ -26,10 +27,10 @@ def trim_often(seconds: float = SECONDS) -> None:
     trim = trimmer()
     if trim is None:
         return
-    pause = threading.Event()  # never set: a sleep that the end of the process may cut short
 
     def work() -> None:
-        while not pause.wait(seconds):
+        while True:
+            time.sleep(seconds)
             trim()
 
     threading.Thread(target=work, name="heap", daemon=True).start()
