@@ -42,7 +42,7 @@ ENGINES = {
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
     "MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2),
 }
-"""What the environment tells a process that runs engines: a process a core, and memory that it keeps from page to page."""
+"""What the environment tells a process that runs engines: one a core, and memory that it keeps from page to page."""
 SINKS = ("projector", "index-pgvector", "relay", "eraser", "dead-letters", "reconciler", "dispatcher")
 
 
