@@ -22,6 +22,7 @@ from schemas.records import Outgoing
 
 log = logging.getLogger(__name__)
 QUIET_SECONDS = 10.0  # between two complaints about the same refusal, which is repeated every second
+_OVERTIME = 5.0  # seconds: librdkafka waits by the wall clock, for hours where that is set back
 RETRY_AFTER = 2.0  # seconds a caller is told to wait; a broker restart takes 4 to 6
 
 
@@ -64,10 +65,23 @@ class KafkaPublisher:
         confirmed = [loop.create_future() for _ in records]
         for record, future in zip(records, confirmed, strict=True):
             await self._produce(record, self._report(loop, future))
-        results = await asyncio.gather(*confirmed, return_exceptions=True)
+        results = await self._reported(asyncio.gather(*confirmed, return_exceptions=True))
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _reported(self, reports: "asyncio.Future[list[BaseException | None]]") -> list[BaseException | None]:
+        """The reports, all of which librdkafka gives in time, or it is stuck: then the process ends.
+
+        Who was stopped meanwhile (SIGSTOP) gets a second time: the clock ran on, and the reports lie ready.
+        """
+        for patience in (self._seconds + _OVERTIME, _OVERTIME):
+            if (await asyncio.wait({reports}, timeout=patience))[0]:
+                return reports.result()
+        reports.cancel()
+        log.critical("the producer has reported nothing for %g s", self._seconds + 2 * _OVERTIME)
+        self._on_fatal()
+        raise LogUnavailable(retry_after=RETRY_AFTER)
 
     async def ping(self) -> None:
         """Return when a broker answers with metadata; raise `LogUnavailable` otherwise."""

@@ -8,8 +8,10 @@ log decides where the next one begins, never what this process believes.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge
 
@@ -26,7 +28,8 @@ RECORDS = Counter("headrace_relay_records", "Outbox records put on a topic.", ["
 WAITING = Gauge("headrace_relay_waiting_records", "Outbox rows not published yet.")
 OLDEST = Gauge("headrace_relay_oldest_age_seconds", "Age of the oldest outbox row not published yet.")
 
-EXIT_FENCED = 70
+EXIT_FENCED = EXIT_STUCK = 70
+_T = TypeVar("_T")
 HOLD_SECONDS = (0.2, 0.5, 1.0, 2.0)
 STANDBY_SECONDS = 0.5
 IDLE_SECONDS = 1.0
@@ -41,6 +44,8 @@ class Parts:
     """What a relay works with. `connect` makes a session on the log; `tenants` have a results topic of their own.
 
     `ready` is called once this relay leads or stands by, `holding` with 1 while something that it needs is down.
+    A call of the log that takes longer than `patience` seconds, though it has limits of its own, is stuck (librdkafka
+    waits by the wall clock, which may be set back): `abandon` ends the process, as no thread can be stopped.
     """
 
     outbox: Outbox
@@ -48,6 +53,8 @@ class Parts:
     tenants: Collection[str]
     ready: Callable[[], object]
     holding: Callable[[float], object]
+    patience: float = 60.0
+    abandon: Callable[[int], object] = os._exit
 
 
 class Relay:
@@ -113,14 +120,24 @@ class Relay:
     async def _lead(self, incarnation: str) -> None:
         session = self._parts.connect()
         try:
-            position = await asyncio.to_thread(session.open)
+            position = await self._bounded(session.open)
             place = await self._outbox.begin(position)
             log.info("relaying from transaction %s, row %s of outbox %s", *place, incarnation)
             self._stands_by = False
             while not self._stopping:
                 place = await self._turn(session, incarnation, place)
         finally:
-            await asyncio.to_thread(session.close)
+            await self._bounded(session.close)
+
+    async def _bounded(self, call: Callable[..., _T], *given: object) -> _T:
+        """What the call comes to. Who was stopped meanwhile (SIGSTOP) gets a second time: the clock ran on."""
+        work = asyncio.ensure_future(asyncio.to_thread(call, *given))
+        for patience in (self._parts.patience, self._parts.patience / 4):
+            if (await asyncio.wait({work}, timeout=patience))[0]:
+                return work.result()
+        log.critical("the relay ends: its Kafka client has not come back for %g s", self._parts.patience)
+        self._parts.abandon(EXIT_STUCK)
+        return await work
 
     async def _turn(self, session: RelayLog, incarnation: str, place: Place) -> Place:
         """Publish a batch, or wait where there is none; the place after it."""
@@ -130,7 +147,7 @@ class Relay:
             place = rows[-1].place
             records = [record for row in rows for record in self._copies(row)]
             position = RelayPosition(incarnation=incarnation, xid=place.xid, seq=place.seq)
-            await asyncio.to_thread(session.publish, records, position, lambda: self._outbox.leads)
+            await self._bounded(session.publish, records, position, lambda: self._outbox.leads)
             for record in records:
                 RECORDS.labels(_label(record.topic)).inc()
             self._pause = HELD_BACK_SECONDS

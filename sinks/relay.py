@@ -33,6 +33,7 @@ def run(settings: Settings, ready: Callable[[], object], holding: Callable[[floa
         tenants=settings.tenant_topics,
         ready=ready,
         holding=holding,
+        patience=2 * settings.session_seconds,
     )
     return asyncio.run(_serve(parts))
 

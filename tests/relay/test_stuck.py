@@ -1,0 +1,119 @@
+"""A call of the log that never comes back: the relay ends its process, as nothing else ends a thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from producers.publisher import KafkaPublisher
+from producers.relay import EXIT_STUCK, Parts, Relay
+from schemas.broker import Broker
+from schemas.errors import LogUnavailable
+from schemas.ports import OutboxRow, Place
+from schemas.records import Outgoing
+from schemas.results import RelayPosition
+
+
+class OneRow:
+    """An outbox with a row."""
+
+    leads = True
+
+    async def lead(self, news: Callable[[], object]) -> str:
+        return "incarnation"
+
+    async def begin(self, position: RelayPosition | None) -> Place:
+        return Place(0, 0)
+
+    async def read(self, after: Place) -> list[OutboxRow]:
+        return [OutboxRow(Place(1, 1), "demo", Outgoing("headrace.results", b"job", b"{}"))] if after.xid == 0 else []
+
+    async def held_back(self, after: Place) -> bool:
+        return False
+
+    async def backlog(self, after: Place) -> tuple[int, float]:
+        return 0, 0.0
+
+    async def prune(self, through: Place) -> bool:
+        return False
+
+    async def close(self) -> None:
+        pass
+
+
+class Stuck:
+    """A session on the log of which one call waits until it is let go."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.go = threading.Event()
+
+    def open(self) -> None:
+        self._reach("open")
+
+    def publish(self, records: Sequence[Outgoing], position: RelayPosition, leads: Callable[[], bool]) -> None:
+        self._reach("publish")
+
+    def close(self) -> None:
+        self._reach("close")
+
+    def _reach(self, where: str) -> None:
+        if where == self.where:
+            assert self.go.wait(30)
+
+
+@pytest.mark.parametrize("where", ["open", "publish", "close"])
+async def test_a_stuck_call_ends_the_process(where: str) -> None:
+    session, ended = Stuck(where), asyncio.Event()
+    codes: list[int] = []
+
+    def abandon(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    parts = Parts(OneRow(), lambda: session, (), bool, bool, 0.2, abandon)  # type: ignore[arg-type,return-value]
+    relay = Relay(parts)
+    running = asyncio.create_task(relay.run())
+    try:
+        if where == "close":
+            await asyncio.sleep(0.3)
+            assert not codes, "one that works is left alone"
+            relay.stop()
+        await asyncio.wait_for(ended.wait(), 10)
+    finally:
+        relay.stop()
+        session.go.set()
+        await running
+    assert codes == [EXIT_STUCK]
+
+
+async def test_a_publish_that_is_never_reported_ends_the_process(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    publisher = KafkaPublisher(broker, 0.5, on_fatal=lambda: ended.append(True))
+    monkeypatch.setattr("producers.publisher._OVERTIME", 0.1)
+    monkeypatch.setattr(publisher, "_report", lambda loop, future: lambda error, message: None)
+    with pytest.raises(LogUnavailable):
+        await publisher.publish([Outgoing("headrace.control", b"x", None)])
+    assert ended
+    await publisher.close()
+
+
+async def test_one_whose_report_comes_late_as_the_process_was_stopped_is_well(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    publisher = KafkaPublisher(broker, 0.2, on_fatal=lambda: ended.append(True))
+    monkeypatch.setattr("producers.publisher._OVERTIME", 1.0)
+    real = publisher._report
+
+    def late(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> Callable[..., None]:
+        report = real(loop, future)
+        return lambda error, message: threading.Timer(1.6, report, (None, message)).start()
+
+    monkeypatch.setattr(publisher, "_report", late)
+    await publisher.publish([Outgoing("headrace.control", b"x", None)])
+    assert not ended
+    await publisher.close()
