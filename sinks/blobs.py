@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ RETRY_AFTER = 5.0
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # so neither '..' nor empty, nor anything a store would escape
 _PART = 1024 * 1024
 _LISTED = 500
+_REMEMBERED = 1000  # folders whose names are known to be durable
 
 
 def open_blobs(url: str) -> BlobStore:
@@ -45,7 +47,7 @@ class FolderBlobs:
             root.mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(root)
         self._root = root
-        self._synced: set[Path] = set()
+        self._synced: OrderedDict[Path, None] = OrderedDict()
 
     async def write(self, key: str, content: AsyncIterator[bytes], *, limit: int) -> Claim:
         """Stream `content` in; raises `TooLarge` past `limit` bytes, `DependencyDown` for a sick disk."""
@@ -117,16 +119,18 @@ class FolderBlobs:
                 path.parent.rmdir()
 
     def _keep(self, draft: str, key: str) -> None:
-        """Make the draft's bytes durable, then its name, then the folders above that nobody has synced yet."""
+        """Make the draft's bytes durable, then its name, then the names of its folders, each known for a while."""
         path = self._root / key
         _sync(self._root / draft)
         obstore.rename(self._store, draft, key)
         _sync(path.parent)
-        for folder in path.parent.parents:
-            if folder in self._synced or not folder.is_relative_to(self._root):
-                break
-            _sync(folder)
-        self._synced.update(path.parents)
+        folder = path.parent
+        while folder != self._root and folder not in self._synced:
+            _sync(folder.parent)
+            self._synced[folder] = None
+            folder = folder.parent
+        while len(self._synced) > _REMEMBERED:
+            self._synced.popitem(last=False)
 
     @contextmanager
     def _dropped_on_error(self, draft: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sized
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
 from schemas.ports import BlobStore
-from sinks.blobs import open_blobs
+from sinks.blobs import FolderBlobs, open_blobs
 
 KEY = "demo/job_a/pages/1/00001.png"
 
@@ -81,6 +81,22 @@ async def test_every_return_comes_after_the_file_was_synced_under_its_draft_name
     await blobs.write("demo/job/two", stream(b"2"), limit=1)
     assert len(synced) == 2
     assert synced[1] == "demo/job", "the folder holds a new name each time; those above it do not"
+    synced.clear()
+    blobs.put("demo/other/one", b"3")
+    assert synced[1:] == ["demo/other", "demo"], "the folder above holds the name of a new one"
+
+
+def test_what_is_remembered_does_not_grow_with_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    blobs = FolderBlobs(tmp_path)
+    before = _remembered(blobs)
+    for number in range(2500):
+        blobs.put(f"demo/{number}/one", b"1")
+    assert _remembered(blobs) < before + 1001
+
+
+def _remembered(blobs: FolderBlobs) -> int:
+    return sum(len(value) for value in vars(blobs).values() if isinstance(value, Sized))
 
 
 def test_a_later_put_replaces_the_bytes_of_a_key(blobs: BlobStore) -> None:
