@@ -35,9 +35,9 @@ faults: setup
 	$(BIN)/python -m tests.faults $(ROWS) $(if $(RUNS),--runs $(RUNS))
 	$(if $(ROWS),,HEADRACE_FAULTS=whole $(BIN)/python -m pytest tests/faults/test_killed_while_it_works.py)
 
-# Load and a kill a minute for HOURS: whether any process grows.
+# Load and a kill a minute for HOURS: whether any process grows. HALF=1, then HALF=2: those spared live the whole time.
 soak: setup
-	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),2)
+	$(BIN)/python -m tests.faults.soak --hours $(or $(HOURS),2) $(if $(HALF),--half $(HALF))
 
 # Histories on a virtual clock for SECONDS: crashes, copies, delays; a line replays what broke a promise.
 simulate: setup
