@@ -1,9 +1,9 @@
 """`make faults`: every row on a real stack, one table. ROWS="1 8 16" runs only those; RUNS=3 each so often."""
 
 import argparse
+import json
 import shutil
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +17,17 @@ from tests.faults.suite import Outcome, Row, impossible, run
 from tests.faults.world import Plan, World
 
 PAGE = Path("docs/faults.md")
+STORE = Path("build/faults.json")
+"""What the page is made of."""
 KEPT = Path("build/faults")
 """Where the logs lie of a world in which a row failed."""
 
 
 def main() -> int:
-    """Run, print, write; 1 where a row did not show what it promises. A part of the rows leaves the page alone."""
+    """Run, print, write; 1 where a row did not show what it promises.
+
+    A part of the rows replaces those on the page, where all were run before.
+    """
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("rows", nargs="*", type=int, choices=[*ROWS, []], metavar="ROW")
     parser.add_argument("--runs", type=int, default=1)
@@ -30,13 +35,19 @@ def main() -> int:
     asked = parser.parse_args()
     console = Console()
     rows = [ROWS[number] for number in sorted(asked.rows or ROWS)]
-    about, began = machine.describe(), time.monotonic()
+    about = machine.describe()
     outcomes, left_out = _all(rows, asked.runs, console)
     console.print(table.of(outcomes, left_out))
-    page = asked.page or (None if asked.rows else PAGE)
-    if page is not None:
-        page.write_text(table.page(outcomes, left_out, about, time.monotonic() - began))
+    entries = table.entries(outcomes, about)
+    if asked.rows and not asked.page:
+        entries = json.loads(STORE.read_text()) | entries if STORE.exists() else {}
+    if entries:
+        page = asked.page or PAGE
+        page.write_text(table.page(entries, left_out, about))
         console.print(f"written to {page}")
+    if entries and not asked.page:
+        STORE.parent.mkdir(parents=True, exist_ok=True)
+        STORE.write_text(json.dumps(entries))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 

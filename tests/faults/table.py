@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -48,14 +49,33 @@ def line(outcome: Outcome) -> str:
     return f"{outcome.row.number:>3} {outcome.row.name}: {said}, {outcome.seconds:.0f} s{told}"
 
 
-def page(outcomes: Sequence[Outcome], left_out: Mapping[Row, str], about: Mapping[str, object], seconds: float) -> str:
-    """For `docs/`."""
+def entries(outcomes: Sequence[Outcome], about: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """By row's number, what the page says of it, and of which run that is."""
     dirty = ", with changes not committed" if about["dirty"] else ""
+    return {
+        str(row.number): {
+            "cells": cells,
+            "told": [told for one in runs for told in one.told],
+            "faults": [one.fault or "see above" for one in runs if not one.passed],
+            "run": f"{about['at']}, commit {str(about['commit'])[:12]}{dirty}",
+        }
+        for (row, runs), cells in zip(_by_row(outcomes).items(), _rows(outcomes), strict=True)
+    }
+
+
+def page(known: Mapping[str, Mapping[str, Any]], left_out: Mapping[Row, str], about: Mapping[str, object]) -> str:
+    """For `docs/`, made of `entries` of one run or several."""
+    rows = [known[number] for number in sorted(known, key=int)]
+    named = [(f"{row['cells'][0]}, {row['cells'][1]}", row) for row in rows]
+    runs = {str(row["run"]): [one["cells"][0] for one in rows if one["run"] == row["run"]] for row in rows}
+    first = max(runs, key=lambda run: len(runs[run]))
     lines = [
         "# What faults cost",
         "",
-        f"Written by `make faults` on {about['at']}, {about['cores']} cores ({about['machine']}), "
-        f"Python {about['python']}, commit {str(about['commit'])[:12]}{dirty}, seed {seeds.of()}, {seconds:.0f} s.",
+        f"Written by `make faults` on {about['cores']} cores ({about['machine']}), Python {about['python']}, "
+        f"seed {seeds.of()}: {first}.",
+        *(f"Rows run again alone (`make faults ROWS=…`): {', '.join(own)} on {run}."
+          for run, own in sorted(runs.items()) if run != first),
         "",
         "Each row breaks a whole stack (Kafka, PostgreSQL, Weaviate, every process) while documents come in, then",
         "reads the topics, the tables and the indexes, and judges each page by its id (`tests/faults/verdict.py`).",
@@ -72,24 +92,27 @@ def page(outcomes: Sequence[Outcome], left_out: Mapping[Row, str], about: Mappin
         "",
         f"| {' | '.join(_HEAD)} |",
         f"|{'|'.join(' --- ' for _ in _HEAD)}|",
-        *(f"| {' | '.join(cells)} |" for cells in _rows(outcomes)),
-    ]
-    if left_out:
-        lines += ["", "Not run here:", "", *(f"- {row.number}, {row.name}: {why}." for row, why in left_out.items())]
-    if measured := [outcome for outcome in outcomes if outcome.told]:
-        lines += ["", "What was measured besides:", ""]
-        lines += [f"- {outcome.row.number}, {outcome.row.name}: {'; '.join(outcome.told)}." for outcome in measured]
-    if failed := [outcome for outcome in outcomes if not outcome.passed]:
-        lines += ["", "Not as promised:", ""]
-        lines += [f"- {outcome.row.number}, {outcome.row.name}: {outcome.fault or 'see above'}." for outcome in failed]
+        *(f"| {' | '.join(row['cells'])} |" for row in rows),
+    ]  # fmt: skip
+    parts = {
+        "Not run here:": [f"- {row.number}, {row.name}: {why}." for row, why in left_out.items()],
+        "What was measured besides:": [f"- {name}: {'; '.join(row['told'])}." for name, row in named if row["told"]],
+        "Not as promised:": [f"- {name}: {'; '.join(row['faults'])}." for name, row in named if row["faults"]],
+    }
+    for title, told in parts.items():
+        lines += ["", title, "", *told] if told else []
     return "\n".join([*lines, ""])
 
 
-def _rows(outcomes: Iterable[Outcome]) -> Iterable[tuple[str, ...]]:
+def _by_row(outcomes: Iterable[Outcome]) -> dict[Row, list[Outcome]]:
     by_row: dict[Row, list[Outcome]] = {}
     for outcome in outcomes:
         by_row.setdefault(outcome.row, []).append(outcome)
-    for row, runs in by_row.items():
+    return by_row
+
+
+def _rows(outcomes: Iterable[Outcome]) -> Iterable[tuple[str, ...]]:
+    for row, runs in _by_row(outcomes).items():
         hits: Counter[str] = sum((one.hits() for one in runs), Counter())
         repeats: Counter[str] = sum((one.verdict.repeats for one in runs), Counter())
         back = max((kill.recovery for one in runs for kill in one.kills), default=None)
