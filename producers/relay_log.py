@@ -82,7 +82,10 @@ class RelayLog:
         self._failpoints.reach("committed", at)
 
     def close(self) -> None:
-        """Abort what is open; raises `Fenced` alone."""
+        """Abort what is open, and end the client: one that still asks to begin fences the next session.
+
+        Raises `Fenced` alone.
+        """
         try:
             self._producer.abort_transaction(self._seconds)
         except KafkaException as error:  # none is open, or the log is away
@@ -90,6 +93,7 @@ class RelayLog:
                 raise Fenced(_cause(error).str()) from error
         finally:
             self._producer.purge()
+            del self._producer  # its own `close` aborts once more, and waits for that without a limit
 
     def _position(self) -> RelayPosition | None:
         consumer = Consumer(

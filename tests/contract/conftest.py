@@ -1,6 +1,7 @@
 """The indexes as the platform puts them together, on real servers: each with its search."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ class Owned:
         """Stop or continue the server and all its children."""
         first = psutil.Process(self._child.pid)
         for process in (first, *first.children(recursive=True)):
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):  # a child of PostgreSQL that ended meanwhile
+                process.send_signal(number)
 
     def end(self) -> None:
         """End the server."""

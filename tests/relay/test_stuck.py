@@ -3,16 +3,19 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from producers.publisher import KafkaPublisher
 from producers.relay import EXIT_STUCK, Parts, Relay
+from producers.relay_log import RelayLog
 from schemas.broker import Broker
 from schemas.errors import LogUnavailable
 from schemas.ports import OutboxRow, Place
 from schemas.records import Outgoing
 from schemas.results import RelayPosition
+from tests.sinks.databases import NO_FAILPOINTS
 
 
 class OneRow:
@@ -117,3 +120,20 @@ async def test_one_whose_report_comes_late_as_the_process_was_stopped_is_well(
     await publisher.publish([Outgoing("headrace.control", b"x", None)])
     assert not ended
     await publisher.close()
+
+
+def test_a_closed_session_asks_for_nothing_more() -> None:
+    """A client that still waits for its beginning would fence the next session, once the log is back."""
+    before = _clients()
+    session = RelayLog(Broker(bootstrap="127.0.0.1:1"), NO_FAILPOINTS, 0.2)
+    with pytest.raises(LogUnavailable) as kept:
+        session.open()
+    assert _clients() - before
+    session.close()
+    assert not _clients() - before, "though the session and the error that it ended with are still held"
+    assert kept.tb
+
+
+def _clients() -> set[int]:
+    """The main threads of librdkafka's clients in this process."""
+    return {int(task.name) for task in Path("/proc/self/task").iterdir() if (task / "comm").read_text() == "rdk:main\n"}
