@@ -16,7 +16,7 @@ from schemas.errors import Unauthorized
 _scheme = HTTPBearer(auto_error=False, description="An API key of this server.")
 
 
-def _tenant(
+async def _tenant(
     request: Request, parts: PartsOf, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]
 ) -> str:
     if given is None:
@@ -30,7 +30,7 @@ def _tenant(
     return found[0]
 
 
-def _caller(request: Request, tenant: Annotated[str, Depends(_tenant)]) -> str:
+async def _caller(request: Request, tenant: Annotated[str, Depends(_tenant)]) -> str:
     return str(request.state.caller)
 
 

@@ -78,7 +78,7 @@ class Parts:
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:  # not `def`, which FastAPI hands to a thread
     parts = request.app.state.parts
     assert isinstance(parts, Parts)
     return parts

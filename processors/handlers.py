@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from processors.pulse import Pulse
 from schemas.errors import Contended
 from schemas.records import Outgoing, Partition
-from schemas.work import Answer, Sink, Step, Task
+from schemas.work import Answer, NotesIdle, Sink, Step, Task
 
 log = logging.getLogger(__name__)
 CONTENDED_SECONDS = (0.05, 0.2, 0.5)
@@ -30,8 +30,9 @@ class Handler(Protocol):
         """Run a batch."""
         ...
 
-    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """Nothing is left to read; all before `caught_up_at` is done."""
+    @property
+    def idle(self) -> Callable[[float, Sequence[Partition]], Awaitable[None]] | None:
+        """What is told that nothing is left to read, as `NotesIdle`; None where nobody wants to know."""
         ...
 
     async def close(self) -> None:
@@ -45,6 +46,8 @@ class StepHandler:
     A call that takes longer than `deadline` seconds ends the process by `leave`: a thread cannot be killed, and the
     supervisor brings the worker back under the same slot.
     """
+
+    idle = None
 
     def __init__(
         self, step: Step, deadline: float, *, leave: Callable[[str], object], pulse: Pulse | None = None
@@ -70,9 +73,6 @@ class StepHandler:
             self._leave(f"{self.name} took longer than {self._deadline:.0f} s for {tasks[0].record}")
         return call.result()
 
-    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """A step has nothing to tell."""
-
     async def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -89,7 +89,7 @@ class SinkHandler:
         self._sink = sink
         self._dice = dice or random.Random()  # noqa: S311 jitter
         self.open = sink.open
-        self.idle = sink.idle
+        self.idle = sink.idle if isinstance(sink, NotesIdle) else None
         self.close = sink.close
 
     async def handle(self, tasks: Sequence[Task]) -> Sequence[Answer]:

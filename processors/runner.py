@@ -142,11 +142,17 @@ class Runner:
         """One record at a time while nothing shows that the next would fare better than the last."""
         return 1 if self._probing or self._verdicts.holds else self._parts.limit
 
+    @property
+    def notes_idle(self) -> bool:
+        """Whether the handler wants to be told that nothing is left."""
+        return self._parts.handler.idle is not None
+
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
         """Tell the handler that nothing is left; a dependency that is down is met again at the next record."""
         async with self._busy:
             try:
-                await self._parts.handler.idle(caught_up_at, partitions)
+                if self._parts.handler.idle is not None:
+                    await self._parts.handler.idle(caught_up_at, partitions)
             except DependencyDown as error:
                 log.warning("%s: %s", self._name, error)
 

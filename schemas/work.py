@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.documents import Payload
 from schemas.envelope import Envelope
@@ -57,13 +57,18 @@ class Sink(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+@runtime_checkable
+class NotesIdle(Protocol):
+    """A sink that is also told when it has read all there is, for which its stream asks the log each second."""
+
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
         """Called about once a second while nothing is left to read.
 
         `partitions` are those assigned to this process; all that lay on them before `caught_up_at` (s) is written.
         """
-        ...
-
-    async def close(self) -> None:
-        """Disconnect."""
         ...

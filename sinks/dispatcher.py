@@ -18,7 +18,7 @@ from schemas.envelope import NAMESPACE
 from schemas.errors import RecordError
 from schemas.failpoints import Failpoints
 from schemas.ports import BlobStore
-from schemas.records import Outgoing, Partition, Record
+from schemas.records import Outgoing, Record
 from schemas.settings import Settings
 from schemas.work import Task
 from sinks import redrives
@@ -81,9 +81,6 @@ class Waiting:
                 await connection.execute(sql.RING)
             self._failpoints.reach("sink", str(tasks[0].record))
         return ()
-
-    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """Nothing to note."""
 
     async def close(self) -> None:
         """Close the pool."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from schemas.documents import JobErased
 from schemas.errors import RecordError
 from schemas.ports import BlobStore
-from schemas.records import Outgoing, Partition
+from schemas.records import Outgoing
 from schemas.work import Task
 
 
@@ -32,9 +32,6 @@ class Eraser:
             await self._blobs.delete(source)
             await self._blobs.delete_below(folder)
         return ()
-
-    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """The eraser has nothing to note."""
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas.failpoints import Failpoints
-from schemas.records import Outgoing, Partition
+from schemas.records import Outgoing
 from schemas.work import Task
 from sinks.index_fence import Admission, admission, announced
 from sinks.index_pages import confirmations, drops_of, pages_of
@@ -48,10 +48,6 @@ class FencedIndex(ABC):
             await self._replace(connection, admitted)
             self._failpoints.reach("sink", str(tasks[0].record))
         return confirmations(tasks, self.index)
-
-    async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
-        """Return: an index has nothing to note."""
-        return
 
     async def close(self) -> None:
         """Close the pool."""

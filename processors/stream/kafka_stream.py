@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 FETCH_MS = 1500
 """How long the broker may hold a fetch that finds nothing; a record ends the wait at once."""
 SHARED_FETCH_MS = 200
-"""The same where topics of two classes are fetched: what was taken of one is fetched again only when that wait ends."""
+"""The same while one of two classes is not asked for: what is taken of it is fetched again only when that wait ends."""
 UNASSIGNED_SECONDS = 0.1
 IDLE_SECONDS = 1.0
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -37,6 +37,7 @@ class KafkaStream:
         self._watermarks = watermarks
         self._classes = sorted({topic in FIRST_TOPICS for topic in group.topics})
         self._stopping = asyncio.Event()
+        self._asking = 0
 
     def serve(self, build: Callable[[], Awaitable[Feed]], ready: Callable[[], None]) -> int:
         """Run until told to stop."""
@@ -55,7 +56,7 @@ class KafkaStream:
             asyncio.create_task(self._open(feed, listener, ready)),
             *(asyncio.create_task(self._pull(consumer, feed, first=first)) for first in self._classes),
             asyncio.create_task(self._commit_often(consumer)),
-            asyncio.create_task(self._tell_idle(consumer, feed)),
+            *([asyncio.create_task(self._tell_idle(consumer, feed))] if feed.notes_idle else []),
         ]
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({stopping, *work}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,6 +87,7 @@ class KafkaStream:
             rebalance_timeout_ms=session,
             max_poll_interval_ms=WEEK_MS,  # a full loop stops polling, and is well
             fetch_max_wait_ms=FETCH_MS if len(self._classes) == 1 else SHARED_FETCH_MS,
+            consumer_timeout_ms=1000,  # how often the fetcher looks round where nothing wakes it; each look costs
             retry_backoff_ms=100,
             metadata_max_age_ms=int(1000 * PARTITIONS_SECONDS),
         )
@@ -104,11 +106,28 @@ class KafkaStream:
             if not own:
                 await asyncio.sleep(UNASSIGNED_SECONDS)
                 continue
-            found = await consumer.getmany(*own, timeout_ms=FETCH_MS, max_records=room)
+            found = await self._fetched(consumer, own, room)
             # No await from here to the end of _enter: what was fetched is in the table before a rebalance can begin.
             for record in [record for item in found.items() for record in self._enter(consumer, *item)]:
                 if self._watermarks.is_open(record):
                     await feed.deliver(record)
+
+    async def _fetched(self, consumer: AIOKafkaConsumer, own: list[TopicPartition], room: int) -> Any:
+        """What there is, by partition."""
+        self._ask(consumer, 1)
+        try:
+            return await consumer.getmany(*own, timeout_ms=FETCH_MS, max_records=room)
+        finally:
+            self._ask(consumer, -1)
+
+    def _ask(self, consumer: AIOKafkaConsumer, change: int) -> None:
+        """Let the broker hold fetches for long while every class asks, so that each fetch is for all of them.
+
+        aiokafka has no public way; should it come to keep the time elsewhere, fetches of two classes stay short.
+        """
+        self._asking += change
+        if len(self._classes) > 1 and (fetcher := getattr(consumer, "_fetcher", None)) is not None:
+            fetcher._fetch_max_wait_ms = FETCH_MS if self._asking == len(self._classes) else SHARED_FETCH_MS
 
     def _enter(self, consumer: AIOKafkaConsumer, item: TopicPartition, messages: list[Any]) -> list[Record]:
         partition = Partition(item.topic, item.partition)

@@ -32,6 +32,11 @@ class Feed(Protocol):
         """Work until drained."""
         ...
 
+    @property
+    def notes_idle(self) -> bool:
+        """Whether `idle` is wanted."""
+        ...
+
     async def idle(self, caught_up_at: float, partitions: Sequence[Partition]) -> None:
         """Nothing is left to read."""
         ...
