@@ -18,7 +18,8 @@ SETTINGS = {"HEADRACE_ENGINES": "sleep:0.25", "HEADRACE_OCR_WORKERS": "2"}
 JOBS = 25
 """Short jobs of each kind and phase."""
 LIMIT = 2.0
-LIMIT_DISPATCH_MS = 15.0
+LIMIT_DISPATCH = 0.1
+"""Most of an idle interactive job's time that it may wait for the dispatcher."""
 LIMIT_MEMORY_MB = 20.0
 BULK, FLOOD = (50, 1000), (500, 100)  # documents, and pages of each: 50,000 twice
 
@@ -44,7 +45,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         quiet = span.end(_cpu(stack) - ours)["conclusive"]
     ratios = [case["ratio"] for case in found["cases"]]
     memory = found["memory_mb"]
-    held = max(ratios) <= LIMIT and found["dispatch_ms"] <= LIMIT_DISPATCH_MS
+    held = max(ratios) <= LIMIT and found["dispatch_share"] <= LIMIT_DISPATCH
     held = held and max(memory.values()) - memory["idle"] <= LIMIT_MEMORY_MB
     return {**found, "verdict": ("held" if held else "missed") if quiet else "inconclusive"}
 
@@ -53,7 +54,8 @@ def measured(crowd: Crowd, jobs: int, floods: dict[str, tuple[int, int]], say: C
     """Seconds of each kind of job, idle and beside each of `floods`; raises where a backlog did not last."""
     idle = _seen(crowd, list(NAMES), jobs)
     dispatch = crowd.dispatching()
-    say(f"dispatcher {statistics.median(dispatch):.0f} ms, p95 {percentile95(dispatch):.0f} ms")
+    share = statistics.median(dispatch) / 1000 / statistics.median(idle[HERS_FIRST])
+    say(f"dispatcher {statistics.median(dispatch):.0f} ms, p95 {percentile95(dispatch):.0f} ms: {share:.1%} of a job")
     memory, cases = {"idle": crowd.dispatcher_mb()}, []
     for flood, (documents, pages) in floods.items():
         crowd.flood("demo", "interactive" if flood == "flood" else "bulk", documents, pages)
@@ -63,7 +65,8 @@ def measured(crowd: Crowd, jobs: int, floods: dict[str, tuple[int, int]], say: C
             raise RuntimeError(f"the {flood} was worked off too soon: nothing was measured beside it")
         cases += [_compared(flood, waiter, idle[waiter], seconds, say) for waiter, seconds in beside.items()]
     memory["end"] = crowd.dispatcher_mb()
-    return {"cases": cases, "dispatch_ms": statistics.median(dispatch), "memory_mb": memory, "jobs": jobs}
+    waits = {"dispatch_ms": statistics.median(dispatch), "dispatch_share": share}
+    return {"cases": cases, **waits, "memory_mb": memory, "jobs": jobs}
 
 
 def page(result: dict[str, Any]) -> list[str]:
@@ -83,8 +86,8 @@ def page(result: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
         "",
-        f"An idle interactive job waits {result['dispatch_ms']:.0f} ms for the dispatcher (median; limit"
-        f" {LIMIT_DISPATCH_MS:.0f}).",
+        f"An idle interactive job waits {result['dispatch_ms']:.0f} ms for the dispatcher (median),"
+        f" {result['dispatch_share']:.1%} of its time (limit {LIMIT_DISPATCH:.0%}).",
         f"The dispatcher's memory: {memory}.",
         f"Limit of p95 over idle: {LIMIT:.1f}: {result['verdict']}.",
     ]

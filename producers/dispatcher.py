@@ -148,8 +148,11 @@ class Dispatcher:
             await self._rest(more)
 
     async def turn(self) -> bool:
-        """Release what there is room for; whether more waits that had room."""
-        await self._publish([*await self._backlog.unconfirmed(), *await self._backlog.stopped()])
+        """Release what there is room for; whether more waits that had room.
+
+        What an earlier turn or process decided and did not publish comes last: rarely any, and a new job waits for it.
+        """
+        await self._publish(await self._backlog.stopped())
         now = self._parts.now()
         working = await self._backlog.working()
         self._ledger.take(working, now, self._window.size)
@@ -161,6 +164,7 @@ class Dispatcher:
         if chosen:
             await self._publish(await self._backlog.decide(chosen))
             self._note(chosen, now)
+        await self._publish(await self._backlog.unconfirmed())
         self._hungry = bool(offers)
         for lane in ("interactive", "bulk"):
             IN_WORK.labels(lane).set(sum(pages for (of, _), pages in held.items() if of == lane))
