@@ -45,12 +45,12 @@ class WaitingTables:
     async def unconfirmed(self) -> list[Release]:
         """Slices in the order of their jobs, then delayed records in the order in which they are due."""
         async with transaction(self._single) as connection:
-            await connection.execute(sql.TIDY)
             return [*await self._slices(connection), *map(_again, await connection.execute(sql.DUE))]
 
     async def working(self) -> list[Working]:
         """One row a job and run."""
         async with transaction(self._single) as connection:
+            await connection.execute(sql.TIDY)
             return [_working(row) for row in await connection.execute(sql.WORKING)]
 
     async def offers(self, most: int) -> list[Offer]:
