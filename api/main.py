@@ -30,6 +30,8 @@ from schemas.ports import VectorSearch
 from schemas.settings import Settings
 from schemas.topics import CONTROL
 
+_FIRST_REQUEST_ROUNDS = 20
+
 
 class ClosableSearch(VectorSearch, Protocol):
     """A search with connections to let go."""
@@ -127,7 +129,17 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop serving; streams end by themselves, everything else may finish."""
         self._streams.end()
+        for server in self.servers:
+            server.close()
+        await self._hear_out()
         await super().shutdown(sockets)
+
+    async def _hear_out(self) -> None:
+        """Wait, a second at most, for the first request of who has connected: uvicorn closes all that are silent."""
+        for _ in range(_FIRST_REQUEST_ROUNDS):
+            await asyncio.sleep(0.05)  # also: what was accepted a moment ago is a connection after this
+            if all(getattr(connection, "cycle", self) for connection in self.server_state.connections):
+                return
 
 
 def _mark(path: Path) -> None:

@@ -1,6 +1,10 @@
 """The API process as it is deployed, on a real log and a real database, and without either."""
 
 import asyncio
+import json
+import os
+import signal
+import socket
 import time
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from sinks.projector import Projector
 from tests.api.processes import KEY, apis, ask
 from tests.sinks import events
 from tests.sinks.databases import Database, fresh
+from tests.support import until
 
 PDF = b"%PDF-1.7 hello"
 
@@ -53,8 +58,8 @@ def records_of(log: str, job: str) -> list[Record]:
     found: list[Record] = []
     try:
         consumer.subscribe([topics.JOBS.name])
-        until = time.monotonic() + 20
-        while not found and time.monotonic() < until:
+        deadline = time.monotonic() + 20
+        while not found and time.monotonic() < deadline:
             for message in consumer.consume(100, 0.5):
                 if message.key() == job.encode():
                     at = Partition(message.topic(), message.partition())
@@ -82,6 +87,27 @@ def test_two_processes_accept_onto_one_log_and_know_each_others_ids(
     assert isinstance(payload, JobSubmitted)
     assert (envelope.job, envelope.tenant) == (jobs[0], "demo")
     assert open_blobs((tmp_path / "blobs").as_uri()).read(payload.source) == PDF
+
+
+def test_who_has_connected_and_not_spoken_yet_is_heard_before_the_process_ends(
+    log: str, database: Database, tmp_path: Path
+) -> None:
+    with apis(tmp_path, log, database.api) as (_, own):
+        address = ("127.0.0.1", httpx2.URL(own).port or 0)
+        with socket.create_connection(address, timeout=10) as caller:
+            assert ask("GET", f"{own}/livez").status_code == 200  # so the earlier connection is accepted
+            os.kill(json.loads((tmp_path / "api-1.ready").read_text())["pid"], signal.SIGTERM)
+            until(lambda: not _listens(address), 10, "the port closed")
+            caller.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert caller.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def _read_page(database: str, job: str, picture: Claim) -> None:
