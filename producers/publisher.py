@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from producers.clients import PARTITIONS_SECONDS, Complaint, librdkafka
+from producers.in_time import comes
 from schemas.broker import Broker
 from schemas.errors import LogUnavailable
 from schemas.records import Outgoing
@@ -71,13 +72,9 @@ class KafkaPublisher:
                 raise result
 
     async def _reported(self, reports: "asyncio.Future[list[BaseException | None]]") -> list[BaseException | None]:
-        """The reports, all of which librdkafka gives in time, or it is stuck: then the process ends.
-
-        Who was stopped meanwhile (SIGSTOP) gets a second time: the clock ran on, and the reports lie ready.
-        """
-        for patience in (self._seconds + _OVERTIME, _OVERTIME):
-            if (await asyncio.wait({reports}, timeout=patience))[0]:
-                return reports.result()
+        """The reports, all of which librdkafka gives in time, or it is stuck: then the process ends."""
+        if await comes(reports, self._seconds + _OVERTIME, _OVERTIME):
+            return reports.result()
         reports.cancel()
         log.critical("the producer has reported nothing for %g s", self._seconds + 2 * _OVERTIME)
         self._on_fatal()

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter, Gauge
 
+from producers.in_time import comes
 from producers.relay_log import Fenced, RelayLog
 from schemas.errors import DependencyDown, NewerThanUs
 from schemas.ports import Outbox, OutboxRow, Place
@@ -130,11 +131,10 @@ class Relay:
             await self._bounded(session.close)
 
     async def _bounded(self, call: Callable[..., _T], *given: object) -> _T:
-        """What the call comes to. Who was stopped meanwhile (SIGSTOP) gets a second time: the clock ran on."""
+        """What the call comes to, or the end of the process."""
         work = asyncio.ensure_future(asyncio.to_thread(call, *given))
-        for patience in (self._parts.patience, self._parts.patience / 4):
-            if (await asyncio.wait({work}, timeout=patience))[0]:
-                return work.result()
+        if await comes(work, self._parts.patience, self._parts.patience / 4):
+            return work.result()
         log.critical("the relay ends: its Kafka client has not come back for %g s", self._parts.patience)
         self._parts.abandon(EXIT_STUCK)
         return await work

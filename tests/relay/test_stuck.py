@@ -91,11 +91,15 @@ async def test_a_stuck_call_ends_the_process(where: str) -> None:
     assert codes == [EXIT_STUCK]
 
 
+def _publisher(broker: Broker, seconds: float) -> tuple[KafkaPublisher, list[bool]]:
+    ended: list[bool] = []
+    return KafkaPublisher(broker, seconds, on_fatal=lambda: ended.append(True)), ended
+
+
 async def test_a_publish_that_is_never_reported_ends_the_process(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended: list[bool] = []
-    publisher = KafkaPublisher(broker, 0.5, on_fatal=lambda: ended.append(True))
+    publisher, ended = _publisher(broker, 0.5)
     monkeypatch.setattr("producers.publisher._OVERTIME", 0.1)
     monkeypatch.setattr(publisher, "_report", lambda loop, future: lambda error, message: None)
     with pytest.raises(LogUnavailable):
@@ -107,8 +111,7 @@ async def test_a_publish_that_is_never_reported_ends_the_process(
 async def test_one_whose_report_comes_late_as_the_process_was_stopped_is_well(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended: list[bool] = []
-    publisher = KafkaPublisher(broker, 0.2, on_fatal=lambda: ended.append(True))
+    publisher, ended = _publisher(broker, 0.2)
     monkeypatch.setattr("producers.publisher._OVERTIME", 1.0)
     real = publisher._report
 
