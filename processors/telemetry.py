@@ -78,7 +78,10 @@ def serve(port: int, host: str = "127.0.0.1", complaint: Callable[[], str] = lam
         start_response("503 Service Unavailable" if wrong else "200 OK", [("Content-Type", "text/plain")])
         return [f"{wrong or 'ok'}\n".encode()]
 
-    server = make_server(host, port, application, handler_class=_Quiet)
+    try:
+        server = make_server(host, port, application, handler_class=_Quiet)
+    except OSError as error:
+        raise OSError(error.errno, f"HEADRACE_METRICS_PORT={port} of {host}: {error.strerror}") from error
     # The interval is only how soon a shutdown would be seen, and nothing shuts it down.
     threading.Thread(target=server.serve_forever, args=(60,), name="telemetry", daemon=True).start()
     return server

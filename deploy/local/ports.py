@@ -1,19 +1,29 @@
 """Ports on 127.0.0.1: chosen free once, then kept, because Kafka tells its own port to its clients."""
 
 import json
+import random
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+OURS = range(20_000, 32_000)
+"""Below those that a system gives to outgoing connections (Linux from 32768, macOS from 49152): between the choice of
+a port and its server's start, and while a server is started again, any connection of any process could take it."""
 
 
 def free(count: int = 1) -> list[int]:
     """So many different ports that nobody listens on right now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(held.getsockname()[1]) for held in sockets]
-    finally:
-        for held in sockets:
-            held.close()
+    found: list[int] = []
+    with ExitStack() as held:
+        # Not the common generator: tests give that a seed, and would all choose the same ones.
+        for port in random.SystemRandom().sample(OURS, len(OURS)):
+            if len(found) == count:
+                return found
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    raise OSError(f"fewer than {count} ports of 127.0.0.1 from {OURS.start} to {OURS.stop - 1} are free")
 
 
 def is_free(port: int) -> bool:

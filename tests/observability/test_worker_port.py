@@ -1,5 +1,6 @@
 """What a worker answers on its port before it works, and after."""
 
+import socket
 import threading
 
 import httpx2
@@ -29,6 +30,13 @@ def test_it_tells_its_release_and_what_it_takes(url: str) -> None:
     told = httpx2.get(f"{url}/metrics", timeout=5, trust_env=False).text
     assert 'headrace_build_info{version="' in told
     assert "process_resident_memory_bytes" in told
+
+
+def test_a_port_that_is_taken_is_named_with_its_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=f"HEADRACE_METRICS_PORT={port} of 127.0.0.1"):
+            telemetry.serve(port)
 
 
 def test_a_slot_may_name_its_host(monkeypatch: pytest.MonkeyPatch) -> None:

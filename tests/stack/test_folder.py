@@ -32,6 +32,16 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
     assert second["kafka"] == first["kafka"]
 
 
+def test_ports_are_none_that_outgoing_connections_take(tmp_path: Path) -> None:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(50)]  # the system chooses as for a connection
+    theirs = {server.getsockname()[1] for server in held}
+    for server in held:
+        server.close()
+    ours = ports.keep(tmp_path / "ports.json", [f"slot-{n}" for n in range(50)], {}).values()
+    assert len(set(ours)) == 50
+    assert max(ours) < min(theirs)
+
+
 def test_a_given_port_wins_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     ports.keep(path, ("api",), {})
