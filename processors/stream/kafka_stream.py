@@ -88,7 +88,7 @@ class KafkaStream:
             max_poll_interval_ms=WEEK_MS,  # a full loop stops polling, and is well
             fetch_max_wait_ms=FETCH_MS if len(self._classes) == 1 else SHARED_FETCH_MS,
             consumer_timeout_ms=1000,  # how often the fetcher looks round where nothing wakes it; each look costs
-            retry_backoff_ms=100,
+            retry_backoff_ms=500,  # ten times a second, nine members took half a core from the Kafka that was starting
             metadata_max_age_ms=int(1000 * PARTITIONS_SECONDS),
         )
 

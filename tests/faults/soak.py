@@ -28,8 +28,8 @@ from tests.faults.verdict import Verdict, judge
 from tests.faults.world import PLAIN, World
 
 PAGE = Path("docs/soak.md")
-STORE = Path("build/soak.json")
-"""What the page is made of."""
+STORE = Path("docs/soak.json")
+"""What the page is made of: kept beside it, since its halves may be run on different days."""
 LIMIT = 2.0
 """Most megabytes an hour by which a process may grow, beyond what chance alone explains (two standard errors)."""
 _SAMPLE_SECONDS, _KILL_SECONDS = 5.0, 60.0
