@@ -8,29 +8,38 @@ from fastapi import FastAPI
 
 from api import description, docs, errors, health
 from api.admission import Admission
+from api.auth.identities import Identities
+from api.auth.key_use import KeyUse
 from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
 from api.streams import EventStreams
-from api.v1 import control, dead_letters, documents, embeddings, events, jobs, models, pages, search
+from api.v1 import control, dead_letters, documents, embeddings, events, jobs, keys, models, pages, search
+
+_ROUTES = (jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, health, docs)
 
 
 def create_app(parts: Parts) -> FastAPI:
     """An ASGI application that serves `parts`; nothing is contacted before the first request."""
     queries = QueryEmbedder(parts.embedder)
     admission = Admission(parts.load, parts.lag, parts.settings)
+    identities = Identities(parts.settings.api_keys, parts.entries, parts.issuers)
+    key_use = KeyUse(parts.keys)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         queries.start()
         parts.bell.start()
         admission.start()
+        parts.entries.follow()
+        key_use.start()
         try:
             yield
         finally:
             queries.close()
             await admission.stop()
+            await key_use.stop()
             for close in parts.closers:
                 await close()
 
@@ -39,8 +48,11 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.queries = queries
     app.state.admission = admission
+    app.state.identities = identities
+    app.state.key_use = key_use
     app.state.metrics = metrics = ApiMetrics(parts.lag)
-    app.state.streams = EventStreams(parts.jobs, parts.bell, parts.settings.max_streams, metrics.streams)
+    most = parts.settings.max_streams
+    app.state.streams = EventStreams(parts.jobs, parts.bell, most, metrics.streams, identities.stands)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
     errors.install(app)
     return with_routes(app)
@@ -48,7 +60,20 @@ def create_app(parts: Parts) -> FastAPI:
 
 def with_routes(app: FastAPI) -> FastAPI:
     """`app` with all routes and their description."""
-    for module in (jobs, pages, control, events, dead_letters, documents, search, embeddings, models, health, docs):
+    for module in (
+        jobs,
+        pages,
+        control,
+        events,
+        dead_letters,
+        documents,
+        search,
+        embeddings,
+        models,
+        keys,
+        health,
+        docs,
+    ):
         app.include_router(module.router)
     described = lru_cache(partial(description.openapi, app))
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from api import openai_shape
 from api.errors import Problem, declare, declare_openai
 from api.examples import EXAMPLES
-from schemas.errors import HeadraceError
+from schemas.errors import Forbidden, HeadraceError, Unauthorized
 from schemas.jobs import JobEvent
 
 TITLE = "Headrace"
@@ -29,6 +29,7 @@ _TAGS = [
     {"name": "search", "description": "Passages by meaning, by words, or by both."},
     {"name": "embeddings", "description": "Vectors, as OpenAI's clients ask for them."},
     {"name": "models", "description": "What answers, with the digest of its weights."},
+    {"name": "keys", "description": "API keys, each with scopes of its own."},
     {"name": "health", "description": "For whoever runs this; public."},
 ]
 _SUMMARIES = {
@@ -55,6 +56,11 @@ _SUMMARIES = {
     "embeddings": "Embed texts",
     "model_list": "List models",
     "model_view": "A model",
+    "key_creation": "Make an API key",
+    "key_list": "List API keys",
+    "key_view": "An API key",
+    "key_rotation": "Rotate an API key",
+    "key_revocation": "Revoke an API key",
     "livez": "Is it alive",
     "readyz": "Is it ready",
     "metrics": "Metrics",
@@ -99,7 +105,11 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
-    failed = declare_openai(HeadraceError) if openai_shape.spoken(path) else declare(HeadraceError)
+    scopes = [scope for given in operation.get("security", ()) for named in given.values() for scope in named]
+    everywhere = (HeadraceError, Unauthorized, Forbidden) if scopes else (HeadraceError,)
+    failed = declare_openai(*everywhere) if openai_shape.spoken(path) else declare(*everywhere)
+    if scopes:
+        operation["description"] += f"\n\nNeeds the scope `{' '.join(scopes)}`."
     responses |= {str(status): response for status, response in failed.items()}
     for status, response in responses.items():
         if response["description"] == "Successful Response":

@@ -12,7 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import openai_shape
-from schemas.errors import BadRequest, DependencyDown, HeadraceError, InputError, NotFound, TooLarge, Unauthorized
+from schemas.errors import (
+    BadRequest,
+    DependencyDown,
+    Forbidden,
+    HeadraceError,
+    InputError,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_FIELDS = 20  # of a hostile body: a caller mends the first few anyway
@@ -91,9 +100,18 @@ def _headers(error: HeadraceError) -> dict[str, str]:
     wait = error.retry_after or (2.0 if isinstance(error, DependencyDown) else None)
     if wait is not None:
         headers["Retry-After"] = str(math.ceil(wait))
-    if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = 'Bearer realm="headrace"'
+    if (challenge := _challenge(error)) is not None:
+        headers["WWW-Authenticate"] = f'Bearer realm="headrace"{challenge}'
     return headers
+
+
+def _challenge(error: HeadraceError) -> str | None:
+    """What RFC 6750 adds: nothing where nobody presented anything."""
+    if isinstance(error, Forbidden):
+        return f', error="insufficient_scope", scope="{" ".join(error.scopes)}"'
+    if isinstance(error, Unauthorized):
+        return ', error="invalid_token"' if error.presented else ""
+    return None
 
 
 def declare(*errors: type[HeadraceError]) -> dict[int | str, dict[str, Any]]:

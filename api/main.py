@@ -21,14 +21,13 @@ from api.app import create_app
 from api.parts import Parts
 from api.streams import EventStreams
 from producers import heap
+from producers.key_view import KeyView
 from producers.lag import LagSource
 from producers.load import LoadView
-from producers.plan_view import PlanView
 from producers.publisher import KafkaPublisher
 from schemas.ids import JobIds
 from schemas.ports import VectorSearch
 from schemas.settings import Settings
-from schemas.topics import CONTROL
 
 _FIRST_REQUEST_ROUNDS = 20
 
@@ -45,6 +44,7 @@ def connect(settings: Settings) -> Parts:
     """The adapters that `settings` name; none is contacted yet, so a dead dependency cannot stop the start."""
     from processors.engines import factory
     from sinks.blobs import open_blobs
+    from sinks.postgres.keys import PostgresKeyStore
     from sinks.postgres.letter_reader import PostgresLetterReader
     from sinks.postgres.listener import JobListener
     from sinks.postgres.reader import PostgresJobReader
@@ -52,7 +52,7 @@ def connect(settings: Settings) -> Parts:
     database = settings.postgres.get_secret_value()
     jobs, bell, search = PostgresJobReader(database), JobListener(database), search_of(settings)
     publisher = KafkaPublisher(settings.broker, settings.publish_seconds)
-    lag, letters = LagSource(settings.broker), PostgresLetterReader(database)
+    lag, letters, keys = LagSource(settings.broker), PostgresLetterReader(database), PostgresKeyStore(database)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),
@@ -65,11 +65,14 @@ def connect(settings: Settings) -> Parts:
         lag=lag,
         letters=letters,
         load=LoadView(settings.broker),
+        keys=keys,
+        entries=KeyView(settings.broker),
         closers=(
             publisher.close,
             bell.close,
             jobs.close,
             letters.close,
+            keys.close,
             search.close,
             partial(asyncio.to_thread, lag.close),
         ),
@@ -100,7 +103,6 @@ def main() -> None:
     if options.fd is not None:
         sockets.append(socket.socket(fileno=options.fd))
     app = create_app(connect(settings))
-    PlanView(CONTROL.name, settings.broker).start()
     config = uvicorn.Config(
         app,
         access_log=False,

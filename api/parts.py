@@ -8,10 +8,11 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from api.auth.identities import KeyReader, Tokens
 from producers.lag import GroupLag
 from schemas.control import LoadReport
 from schemas.ids import JobIds
-from schemas.ports import BlobStore, JobReader, LetterReader, Publisher, TextEmbedder, VectorSearch
+from schemas.ports import BlobStore, JobReader, KeyStore, LetterReader, Publisher, TextEmbedder, VectorSearch
 from schemas.settings import Settings
 
 
@@ -75,6 +76,9 @@ class Parts:
     lag: LagReader
     letters: LetterReader
     load: LoadReader
+    keys: KeyStore
+    entries: KeyReader
+    issuers: tuple[Tokens, ...] = ()
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 

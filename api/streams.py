@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from fastapi.sse import format_sse_event
@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.auth.identity import Identity
 from api.parts import JobBell
 from schemas.errors import DependencyDown, Overloaded
 from schemas.jobs import ENDS, JobEvent
@@ -30,13 +31,19 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the secon
 
 
 class EventStreams:
-    """The event streams of one API process, at most `limit` at once; `open` counts them."""
+    """The event streams of one API process, at most `limit` at once; `open` counts them.
 
-    def __init__(self, reader: JobReader, bell: JobBell, limit: int, gauge: Gauge) -> None:
+    A stream ends, without a last event, once `stands` says that its caller would no longer be let in.
+    """
+
+    def __init__(
+        self, reader: JobReader, bell: JobBell, limit: int, gauge: Gauge, stands: Callable[[Identity], bool]
+    ) -> None:
         self._reader = reader
         self._bell = bell
         self._limit = limit
         self._gauge = gauge
+        self._stands = stands
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._waiting: set[asyncio.Event] = set()
         self._ending = False
@@ -53,20 +60,22 @@ class EventStreams:
         for bell in self._waiting:
             bell.set()
 
-    def response(self, tenant: str, job: str, after: int, run: int) -> "StreamResponse":
+    def response(self, who: Identity, job: str, after: int, run: int) -> "StreamResponse":
         """Events behind number `after`, closed behind the newest event when that ends run `run` or a later one."""
-        return StreamResponse(self, self._story(tenant, job, after, run))
+        return StreamResponse(self, self._story(who, job, after, run))
 
     def opened(self, change: int) -> None:
         """Count a stream that was opened (1) or closed (-1)."""
         self.open += change
         self._gauge.set(self.open)
 
-    async def _story(self, tenant: str, job: str, after: int, run: int) -> AsyncGenerator[bytes]:
+    async def _story(self, who: Identity, job: str, after: int, run: int) -> AsyncGenerator[bytes]:
         yield _BEGIN
         sent = time.monotonic()
-        async with aclosing(self._batches(tenant, job, after)) as batches:
+        async with aclosing(self._batches(who.tenant, job, after)) as batches:
             async for batch in batches:
+                if not self._stands(who):
+                    return
                 if batch:
                     yield b"".join(map(_line, batch))
                 elif time.monotonic() - sent >= _HEARTBEAT:

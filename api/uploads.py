@@ -15,16 +15,10 @@ from schemas.envelope import Lane
 from schemas.errors import TooLarge, UnsupportedMedia
 from schemas.media import HEAD, media_type
 from schemas.ports import BlobStore
+from schemas.printable import printable
 
 _FORM_BYTES = 64 * 1024  # boundaries, part headers and small fields around the file
 _MOST_SECONDS = 30 * 24 * 3600
-
-
-def printable(text: str) -> str:
-    """`text` itself; raises ValueError when it holds control characters, which no log or database should meet."""
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
-        raise ValueError("must not hold control characters")
-    return text
 
 
 def addressable(text: str) -> str:

@@ -10,13 +10,15 @@ from schemas.codec import KINDS
 from schemas.control import AttemptsMarked, ControlEntry, LoadReport, StepOrder
 from schemas.documents import Claim
 from schemas.envelope import ATTRIBUTES, Envelope
+from schemas.keys import KeyEntry
 from schemas.plans import Plan
 from schemas.results import RelayPosition
 from schemas.topics import DEAD_LETTERS, RESULTS, TOPICS, Topic
 
 _TENANTS = topics.tenant_results("{tenant}")
 _PLAIN: dict[str, type[BaseModel]] = {
-    model.__name__: model for model in (ControlEntry, StepOrder, Plan, LoadReport, AttemptsMarked, RelayPosition)
+    model.__name__: model
+    for model in (ControlEntry, StepOrder, Plan, KeyEntry, LoadReport, AttemptsMarked, RelayPosition)
 }
 _DEAD = "DeadLetter"
 _WRITERS = {

@@ -4,7 +4,8 @@ HeadraceError
 ├── InputError            the caller's bytes or words (reject: never retried)
 │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
 │   │   DecodeTimeout PoisonRecord
-│   ├── BadRequest Unauthorized NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
+│   ├── BadRequest Unauthorized Forbidden NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
+│   │   KeyEnded
 │   └── TooManyPagesWaiting   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
@@ -13,6 +14,7 @@ HeadraceError
 └── Internal              ours (retry, then reject)
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 Fate = Literal["reject", "hold", "retry"]
@@ -132,11 +134,27 @@ class BadRequest(InputError):
 
 
 class Unauthorized(InputError):
-    """No API key, or one that is not known."""
+    """No credentials, or none that are good here: `presented` tells which."""
 
     code = "unauthorized"
     status = 401
-    title = "A valid API key is required: Authorization: Bearer KEY"
+    title = "A valid API key or access token is required: Authorization: Bearer KEY"
+
+    def __init__(self, detail: str = "", *, presented: bool = False) -> None:
+        super().__init__(detail)
+        self.presented = presented
+
+
+class Forbidden(InputError):
+    """Good credentials that do not permit this; `scopes` would."""
+
+    code = "forbidden"
+    status = 403
+    title = "The credentials do not permit this"
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__(f"the credentials lack the scope {' '.join(scopes)}")
+        self.scopes = tuple(scopes)
 
 
 class NotFound(InputError):
@@ -177,6 +195,14 @@ class NothingToRetry(InputError):
     code = "nothing_to_retry"
     status = 409
     title = "The job has not ended, or has succeeded"
+
+
+class KeyEnded(InputError):
+    """A key that expired or was revoked gets no new secret."""
+
+    code = "key_ended"
+    status = 409
+    title = "The API key has expired or was revoked; make a new one"
 
 
 class LetterClosed(InputError):

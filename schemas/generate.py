@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from schemas.control import AttemptsMarked, ControlEntry, LoadReport, StepOrder
 from schemas.documents import PAYLOADS
 from schemas.envelope import Envelope
+from schemas.keys import KeyEntry
 from schemas.results import PUBLIC, RelayPosition
 from schemas.settings import Settings
 
@@ -25,7 +26,7 @@ _TABLE = ("<!-- settings -->\n", "<!-- end of settings -->\n")
 def generated() -> dict[str, str]:
     """File name to content: what lies in the folder when it is up to date."""
     models: dict[str, type[BaseModel]] = {payload.kind(): payload for payload in (*PAYLOADS.values(), *PUBLIC)}
-    plain = (Envelope, ControlEntry, StepOrder, LoadReport, AttemptsMarked, RelayPosition)
+    plain = (Envelope, ControlEntry, StepOrder, KeyEntry, LoadReport, AttemptsMarked, RelayPosition)
     models |= {f"headrace.{model.__name__}.v1": model for model in plain}
     return {
         f"{name}.json": json.dumps({"$id": name, **model.model_json_schema()}, indent=2, sort_keys=True) + "\n"

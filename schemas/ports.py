@@ -1,9 +1,9 @@
 """The ports: what the house asks of the world. Each says whether it answers, by `ping()`."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from schemas.dead_letters import (
@@ -31,6 +31,7 @@ from schemas.jobs import (
     SearchHit,
     SearchMode,
 )
+from schemas.keys import ApiKey, KeyEntry
 from schemas.records import Outgoing, Record
 from schemas.results import RelayPosition
 
@@ -231,6 +232,37 @@ class LetterReader(Protocol):
 
     async def chosen(self, tenant: str, chosen: Chosen, most: int) -> Sequence[ChosenLetter]:
         """The letters that are meant, at most `most`: those named in any state, of the others only open ones."""
+        ...
+
+
+class KeyStore(Protocol):
+    """API keys of one tenant at a time; what is changed is told to all API processes. All raise `DependencyDown`."""
+
+    async def create(self, tenant: str, identifier: str, key: KeyEntry, name: str, by: str) -> ApiKey:
+        """Keep a new key."""
+        ...
+
+    async def keys(self, tenant: str) -> list[ApiKey]:
+        """The tenant's keys, newest first."""
+        ...
+
+    async def key(self, tenant: str, identifier: str) -> ApiKey | None:
+        """One key, None where this tenant has no such."""
+        ...
+
+    async def rotate(self, tenant: str, identifier: str, sha256: str, overlap: timedelta) -> ApiKey | None:
+        """Give a key that stands a new secret; the one before it is good for `overlap` more, any older one no more.
+
+        None where this tenant has no such key; raises `KeyEnded` for one that no longer stands.
+        """
+        ...
+
+    async def revoke(self, tenant: str, identifier: str) -> ApiKey | None:
+        """End a key for good; None where this tenant has no such key."""
+        ...
+
+    async def used(self, tenant: str, last: Mapping[str, datetime]) -> None:
+        """Note when keys were last used."""
         ...
 
 

@@ -64,8 +64,9 @@ DELAYED = Topic(
 RESULTS = Topic("headrace.results", 4, ("PageEnded", "JobEnded", "DocumentDeleted"), "job", ("*",))
 RELAY = Topic("headrace.relay", 1, ("RelayPosition",), "outbox shard", ("*",), compacted=True)
 CONTROL = Topic(
-    "headrace.control", 1, ("ControlEntry", "StepOrder", "Plan"), "job, step:NAME or plan:HASH", ("*",), compacted=True
-)
+    "headrace.control", 1, ("ControlEntry", "StepOrder", "Plan", "KeyEntry"), "job, step:NAME, plan:HASH or key:ID",
+    ("*",), compacted=True,
+)  # fmt: skip
 LOAD = Topic("headrace.load", 1, ("LoadReport",), "dispatcher", ("*",), compacted=True)
 ATTEMPTS = Topic("headrace.attempts", 1, ("AttemptsMarked",), "group, topic, partition, offset", ("*",), compacted=True)
 DEAD_LETTERS = Topic(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 
-from api.auth import Tenant
+from api.auth.doors import JobsWrite
 from api.errors import InvalidRequest, declare
 from api.parts import Parts, PartsOf
 from api.v1.jobs import view_of
@@ -28,7 +28,6 @@ from schemas.errors import (
     NothingToRetry,
     Overloaded,
     TooManyPagesWaiting,
-    Unauthorized,
 )
 from schemas.jobs import TERMINAL, TRANSITIONS, JobState, JobView
 from schemas.pages import prepared_key
@@ -43,18 +42,18 @@ _ORDER_STANDS = timedelta(days=1)
 @router.post(
     "/{job}/cancel",
     status_code=202,
-    responses=declare(Unauthorized, NotFound, JobEnded, Gone, LogUnavailable, DependencyDown),
+    responses=declare(NotFound, JobEnded, Gone, LogUnavailable, DependencyDown),
 )
-async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
+async def cancel(job: str, who: JobsWrite, parts: PartsOf) -> JobView:
     """Order that the job's present run be stopped; what was read until then stays. Asking again changes nothing.
 
     Needs no PostgreSQL: without it the order is for the first run, and the answer shows the job as it was accepted.
     """
-    issued = parts.ids.check(job, tenant)
+    issued = parts.ids.check(job, who.tenant)
     view, known = JobView(id=job, state=JobState.QUEUED, created_at=issued), None
     with suppress(DependencyDown):
-        view = await view_of(job, tenant, parts, issued)
-        known = await parts.jobs.submission(tenant, job)
+        view = await view_of(job, who.tenant, parts, issued)
+        known = await parts.jobs.submission(who.tenant, job)
     if view.state in TERMINAL:
         raise JobEnded
     now = datetime.now(UTC)
@@ -63,7 +62,7 @@ async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
     # An event must name the job's document, which nobody here knows before the job is projected. The order suffices.
     if known is not None:
         requested = uuid.uuid5(NAMESPACE, f"{job}|cancel|{view.run}")
-        envelope = _envelope(requested, CancelRequested.kind(), job, tenant, known, view.run)
+        envelope = _envelope(requested, CancelRequested.kind(), job, who.tenant, known, view.run)
         records.append(encode(topics.EVENTS.name, envelope, CancelRequested()))
     await parts.publisher.publish(records)
     return view.model_copy(update={"cancelling": True})
@@ -73,7 +72,6 @@ async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
     "/{job}/retry",
     status_code=202,
     responses=declare(
-        Unauthorized,
         NotFound,
         NothingToRetry,
         NothingStored,
@@ -85,16 +83,16 @@ async def cancel(job: str, tenant: Tenant, parts: PartsOf) -> JobView:
         Overloaded,
     ),
 )
-async def retry(request: Request, job: str, tenant: Tenant, parts: PartsOf, step: From = "prepare") -> JobView:
+async def retry(request: Request, job: str, who: JobsWrite, parts: PartsOf, step: From = "prepare") -> JobView:
     """Run a job that ended without success once more, as run + 1 with a fresh deadline: all of it, or `from` a step.
 
     From a later step than `prepare` only those pages are worked on again that did not succeed, with what earlier steps
     stored of them; one of which the step's input was never made goes on from the nearest that is stored. Callers who
     ask at the same time get one and the same run.
     """
-    issued = parts.ids.check(job, tenant)
-    view = await view_of(job, tenant, parts, issued)
-    known = await parts.jobs.submission(tenant, job)
+    issued = parts.ids.check(job, who.tenant)
+    view = await view_of(job, who.tenant, parts, issued)
+    known = await parts.jobs.submission(who.tenant, job)
     if known is None:
         raise NothingToRetry
     if known.deleted:
@@ -103,12 +101,12 @@ async def retry(request: Request, job: str, tenant: Tenant, parts: PartsOf, step
         raise NothingToRetry
     if known.plan not in plans.PLANS:
         raise NothingToRetry("the job's plan is not known to this release; submit the document again")
-    request.app.state.admission.check(tenant)
+    request.app.state.admission.check(who.tenant)
     if step == "prepare":
-        record = _again(job, tenant, known, timedelta(hours=parts.settings.deadline_hours))
+        record = _again(job, who.tenant, known, timedelta(hours=parts.settings.deadline_hours))
     else:
-        await _require_stored(view, tenant, parts, known)
-        record = _resumed(step, job, tenant, known)
+        await _require_stored(view, who.tenant, parts, known)
+        record = _resumed(step, job, who.tenant, known)
     await parts.publisher.publish([record])
     fresh = JobView(id=job, state=JobState.QUEUED, run=known.run + 1)
     kept = {"document_id", "revision", "pipeline", "filename", "created_at", "projected_through"}

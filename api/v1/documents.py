@@ -12,16 +12,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator
 
-from api.auth import Tenant
+from api.auth.doors import DocumentsRead, DocumentsWrite
 from api.errors import InvalidRequest, declare
 from api.parts import PartsOf
-from api.uploads import printable
 from schemas import plans, topics
 from schemas.codec import encode
 from schemas.documents import DocumentDropped
 from schemas.envelope import NAMESPACE, Envelope, new_trace
-from schemas.errors import BadRequest, DependencyDown, LogUnavailable, NotFound, Unauthorized
+from schemas.errors import BadRequest, DependencyDown, LogUnavailable, NotFound
 from schemas.jobs import DocumentDeletion, DocumentList, DocumentView
+from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 _Id = Annotated[str, Path(min_length=1, max_length=256, description="The document's id."), AfterValidator(printable)]
@@ -29,23 +29,23 @@ _After = Annotated[str | None, Query(max_length=256, description="`next` of the 
 _Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-@router.get("", responses=declare(BadRequest, Unauthorized, InvalidRequest, DependencyDown))
-async def document_list(tenant: Tenant, parts: PartsOf, after: _After = None, limit: _Limit = 20) -> DocumentList:
+@router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
+async def document_list(who: DocumentsRead, parts: PartsOf, after: _After = None, limit: _Limit = 20) -> DocumentList:
     """The caller's documents, the one submitted last first; a document is listed once the projector has seen it."""
-    return await parts.jobs.documents(tenant, after, limit)
+    return await parts.jobs.documents(who.tenant, after, limit)
 
 
-@router.get("/{document:path}", responses=declare(Unauthorized, NotFound, InvalidRequest, DependencyDown))
-async def document_view(document: _Id, tenant: Tenant, parts: PartsOf) -> DocumentView:
+@router.get("/{document:path}", responses=declare(NotFound, InvalidRequest, DependencyDown))
+async def document_view(document: _Id, who: DocumentsRead, parts: PartsOf) -> DocumentView:
     """A document's newest submission, and which revision searches find."""
-    view = await parts.jobs.document(tenant, document)
+    view = await parts.jobs.document(who.tenant, document)
     if view is None:
         raise NotFound("there is no such document")
     return view
 
 
-@router.delete("/{document:path}", status_code=202, responses=declare(Unauthorized, InvalidRequest, LogUnavailable))
-async def document_deletion(document: _Id, tenant: Tenant, parts: PartsOf) -> DocumentDeletion:
+@router.delete("/{document:path}", status_code=202, responses=declare(InvalidRequest, LogUnavailable))
+async def document_deletion(document: _Id, who: DocumentsWrite, parts: PartsOf) -> DocumentDeletion:
     """Delete every revision that was submitted until now: passages, results, pictures and uploads; running jobs stop.
 
     202 once the log has confirmed the order; it is carried out soon after. The log alone is asked, so an unknown id is
@@ -54,13 +54,13 @@ async def document_deletion(document: _Id, tenant: Tenant, parts: PartsOf) -> Do
     at = time.time()
     through = int(at * 1_000_000)
     envelope = Envelope(
-        id=uuid.uuid5(NAMESPACE, f"{tenant}/{document}|deleted|{through}"),
+        id=uuid.uuid5(NAMESPACE, f"{who.tenant}/{document}|deleted|{through}"),
         kind=DocumentDropped.kind(),
         at=datetime.fromtimestamp(at, UTC),
         job="",
         run=1,
         part=0,
-        tenant=tenant,
+        tenant=who.tenant,
         plan=plans.document(parts.settings.indexes).hash,
         document=document,
         revision=through,

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
-from api.auth import Tenant
+from api.auth.doors import Embeds
 from api.errors import FieldProblem, InvalidRequest, declare_openai
 from api.queries import QueryEmbedder
 from api.v1.models import ModelNotFound, wanted
-from schemas.errors import BadRequest, DependencyDown, InputError, Overloaded, TooLarge, Unauthorized
+from schemas.errors import BadRequest, DependencyDown, InputError, Overloaded, TooLarge
 
 router = APIRouter(prefix="/v1/embeddings", tags=["embeddings"])
 _MOST_TEXTS = 2048  # OpenAI's own limit; some clients send as many by default
@@ -88,10 +88,10 @@ class EmbeddingList(BaseModel):
     "",
     response_model=EmbeddingList,
     responses=declare_openai(
-        BadRequest, TooManyTokens, Unauthorized, ModelNotFound, TooLarge, InvalidRequest, Overloaded, DependencyDown
+        BadRequest, TooManyTokens, ModelNotFound, TooLarge, InvalidRequest, Overloaded, DependencyDown
     ),
 )
-async def embeddings(request: Request, asked: EmbeddingRequest, tenant: Tenant) -> Response:
+async def embeddings(request: Request, asked: EmbeddingRequest, who: Embeds) -> Response:
     """The texts' vectors. Texts longer than the model reads are refused, not cut off in silence.
 
     Large requests take turns with others, a few texts at a time.

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from api.auth import Tenant
+from api.auth.doors import JobsRead
 from api.errors import InvalidRequest, declare
 from api.parts import PartsOf
 from api.streams import MEDIA_TYPE, EventStreams, ended
 from api.v1.jobs import view_of
-from schemas.errors import BadRequest, DependencyDown, Gone, NotFound, Overloaded, Unauthorized
+from schemas.errors import BadRequest, DependencyDown, Gone, NotFound, Overloaded
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _LAST = 2**31 - 1
@@ -29,13 +29,13 @@ _EXAMPLE = (
     responses={
         200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}},
         204: {"description": "Nothing follows the event named: the run has ended. `EventSource` asks no more."},
-        **declare(BadRequest, Unauthorized, NotFound, Gone, InvalidRequest, Overloaded, DependencyDown),
+        **declare(BadRequest, NotFound, Gone, InvalidRequest, Overloaded, DependencyDown),
     },
 )
 async def job_events(
     request: Request,
     job: str,
-    tenant: Tenant,
+    who: JobsRead,
     parts: PartsOf,
     after: _Number = None,
     run: _Run = 1,
@@ -46,15 +46,15 @@ async def job_events(
     `id` counts within the job, without gaps and the same at every API process: a caller that was cut off names the
     last one it saw and misses nothing. The stream closes behind the event of the run's end.
     """
-    issued = parts.ids.check(job, tenant)
+    issued = parts.ids.check(job, who.tenant)
     streams: EventStreams = request.app.state.streams
     streams.admit()
     seen = (after or 0) if last_event_id is None else last_event_id
-    told = await parts.jobs.events(tenant, job, max(seen - 1, 0), 2)
+    told = await parts.jobs.events(who.tenant, job, max(seen - 1, 0), 2)
     if not told:
-        await view_of(job, tenant, parts, issued)  # an old job without a row is gone; a new one will have its first
+        await view_of(job, who.tenant, parts, issued)  # an old job without a row is gone; a new one will have its first
     if seen and (not told or told[0].seq != seen):
         raise BadRequest("the job has no event of the number that Last-Event-ID or `after` names")
     if seen and len(told) == 1 and ended(told[0], run):
         return Response(status_code=204)
-    return streams.response(tenant, job, seen, run)
+    return streams.response(who, job, seen, run)

@@ -9,10 +9,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
-from api.auth import Tenant
+from api.auth.doors import JobsRead, JobsWrite
 from api.errors import FieldProblem, InvalidRequest, declare
 from api.parts import Parts, PartsOf
-from api.uploads import SubmitFields, Upload, printable, receive
+from api.uploads import SubmitFields, Upload, receive
 from producers import queueing
 from schemas import plans, topics
 from schemas.codec import encode, submission_id
@@ -29,11 +29,11 @@ from schemas.errors import (
     Overloaded,
     TooLarge,
     TooManyPagesWaiting,
-    Unauthorized,
     UnsupportedMedia,
 )  # fmt: skip
 from schemas.jobs import TERMINAL, JobList, JobQuery, JobResult, JobState, JobView
 from schemas.plans import Plan
+from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 # Clocks of API processes and brokers may differ, and a publish may take `publish_seconds` after the id was issued.
@@ -78,7 +78,6 @@ class JobAccepted(BaseModel):
     status_code=202,
     responses=declare(
         BadRequest,
-        Unauthorized,
         TooLarge,
         UnsupportedMedia,
         EmptyInput,
@@ -90,21 +89,21 @@ class JobAccepted(BaseModel):
     ),
     openapi_extra=_FORM,
 )
-async def submit(request: Request, response: Response, tenant: Tenant, parts: PartsOf) -> JobAccepted:
+async def submit(request: Request, response: Response, who: JobsWrite, parts: PartsOf) -> JobAccepted:
     """Store the document, put the job on the log, answer 202 once the log has confirmed it.
 
     Where too much waits already it is refused before it is read, and `Retry-After` says when there may be room. Never
     touches PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload
     must not make it look old.
     """
-    request.app.state.admission.check(tenant)  # before the body is read
-    key = f"{tenant}/{secrets.token_hex(16)}/source"
+    request.app.state.admission.check(who.tenant)  # before the body is read
+    key = f"{who.tenant}/{secrets.token_hex(16)}/source"
     upload = await receive(request, parts.blobs, key, parts.settings.upload_limit)
     at = time.time()
-    job = parts.ids.issue(tenant, at=at)
+    job = parts.ids.issue(who.tenant, at=at)
     plan = plans.document(parts.settings.indexes)
     within = timedelta(hours=parts.settings.deadline_hours)
-    envelope = _envelope(job, tenant, plan, upload, at, within, request.headers.get("traceparent", ""))
+    envelope = _envelope(job, who.tenant, plan, upload, at, within, request.headers.get("traceparent", ""))
     payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=plan.pipeline)
     # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
@@ -122,8 +121,8 @@ async def submit(request: Request, response: Response, tenant: Tenant, parts: Pa
     )
 
 
-@router.get("", responses=declare(BadRequest, Unauthorized, InvalidRequest, DependencyDown))
-async def job_list(query: Annotated[JobQuery, Query()], tenant: Tenant, parts: PartsOf) -> JobList:
+@router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
+async def job_list(query: Annotated[JobQuery, Query()], who: JobsRead, parts: PartsOf) -> JobList:
     """The caller's jobs, newest first; a job is listed once the projector has seen it (`projected_through`).
 
     `next` of one answer is `after` of the next. Jobs that come meanwhile do not shift what follows.
@@ -132,28 +131,28 @@ async def job_list(query: Annotated[JobQuery, Query()], tenant: Tenant, parts: P
         printable(query.document_id or "")
     except ValueError as error:
         raise InvalidRequest([FieldProblem(pointer="/document_id", code="value_error", detail=str(error))]) from error
-    return await parts.jobs.jobs(tenant, query)
+    return await parts.jobs.jobs(who.tenant, query)
 
 
-@router.get("/{job}", responses=declare(Unauthorized, NotFound, Gone, DependencyDown))
-async def job_view(request: Request, job: str, tenant: Tenant, parts: PartsOf) -> JobView:
+@router.get("/{job}", responses=declare(NotFound, Gone, DependencyDown))
+async def job_view(request: Request, job: str, who: JobsRead, parts: PartsOf) -> JobView:
     """How far a job is, and while it waits, its place in the queue.
 
     Ids are checked without a database: one that this server did not issue to the caller is 404.
     """
-    issued = parts.ids.check(job, tenant)
-    view = await view_of(job, tenant, parts, issued)
-    if view.state in TERMINAL or (backlog := await parts.jobs.backlog(tenant, job)) is None:
+    issued = parts.ids.check(job, who.tenant)
+    view = await view_of(job, who.tenant, parts, issued)
+    if view.state in TERMINAL or (backlog := await parts.jobs.backlog(who.tenant, job)) is None:
         return view
-    return view.model_copy(update={"queue": queueing.place(tenant, backlog, request.app.state.admission.report())})
+    return view.model_copy(update={"queue": queueing.place(who.tenant, backlog, request.app.state.admission.report())})
 
 
-@router.get("/{job}/result", responses=declare(Unauthorized, NotFound, Conflict, Gone, DependencyDown))
-async def job_result(job: str, tenant: Tenant, parts: PartsOf) -> JobResult:
+@router.get("/{job}/result", responses=declare(NotFound, Conflict, Gone, DependencyDown))
+async def job_result(job: str, who: JobsRead, parts: PartsOf) -> JobResult:
     """What was read, page by page, and what went wrong; 409 until the job has ended."""
-    issued = parts.ids.check(job, tenant)
-    result = await parts.jobs.result(tenant, job)
-    if result is None and (await view_of(job, tenant, parts, issued)).deleted:
+    issued = parts.ids.check(job, who.tenant)
+    result = await parts.jobs.result(who.tenant, job)
+    if result is None and (await view_of(job, who.tenant, parts, issued)).deleted:
         raise Gone("the job's document was deleted")
     if result is None or result.state not in TERMINAL:
         raise Conflict(retry_after=1)

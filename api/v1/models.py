@@ -6,10 +6,10 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from api.auth import Tenant
+from api.auth.doors import ModelsRead
 from api.errors import declare_openai
 from api.queries import Model, QueryEmbedder
-from schemas.errors import DependencyDown, NotFound, Unauthorized
+from schemas.errors import DependencyDown, NotFound
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 _STARTED = int(time.time())
@@ -44,15 +44,15 @@ class ModelList(BaseModel):
     data: list[ModelView]
 
 
-@router.get("", responses=declare_openai(Unauthorized, DependencyDown))
-async def model_list(request: Request, tenant: Tenant) -> ModelList:
+@router.get("", responses=declare_openai(DependencyDown))
+async def model_list(request: Request, who: ModelsRead) -> ModelList:
     """The models that `POST /v1/embeddings` takes: the one whose vectors searches compare."""
     queries: QueryEmbedder = request.app.state.queries
     return ModelList(data=[_view(await queries.model())])
 
 
-@router.get("/{model:path}", responses=declare_openai(Unauthorized, ModelNotFound, DependencyDown))
-async def model_view(request: Request, model: str, tenant: Tenant) -> ModelView:
+@router.get("/{model:path}", responses=declare_openai(ModelNotFound, DependencyDown))
+async def model_view(request: Request, model: str, who: ModelsRead) -> ModelView:
     """One model, with the digest of its weights."""
     return _view(await wanted(request, model))
 

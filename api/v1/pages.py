@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.auth import Tenant
+from api.auth.doors import JobsRead
 from api.errors import InvalidRequest, declare
 from api.parts import Parts, PartsOf
 from api.v1.jobs import view_of
@@ -21,7 +21,6 @@ from schemas.errors import (
     Gone,
     HeadraceError,
     NotFound,
-    Unauthorized,
 )
 from schemas.jobs import TERMINAL, PageResult
 
@@ -36,12 +35,12 @@ _Page = Annotated[int, Path(ge=1, le=1_000_000)]
 
 @router.get(
     "/{job}/pages/{page}",
-    responses=declare(Unauthorized, NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
+    responses=declare(NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
 )
-async def page_result(job: str, page: _Page, tenant: Tenant, parts: PartsOf) -> PageResult:
+async def page_result(job: str, page: _Page, who: JobsRead, parts: PartsOf) -> PageResult:
     """What was read on one page, as soon as it was; 404 where the document has no such page, 409 until it was read."""
-    issued = parts.ids.check(job, tenant)
-    found = await _found(parts, tenant, job, page, issued, lambda: parts.jobs.page(tenant, job, page))
+    issued = parts.ids.check(job, who.tenant)
+    found = await _found(parts, who.tenant, job, page, issued, lambda: parts.jobs.page(who.tenant, job, page))
     if found is None:
         raise NotFound("the page could not be read, or the document has no such page")
     return found
@@ -53,19 +52,19 @@ async def page_result(job: str, page: _Page, tenant: Tenant, parts: PartsOf) -> 
     responses={
         200: {"content": {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}}},
         304: {"description": "The picture is the one that `If-None-Match` names."},
-        **declare(Unauthorized, NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
+        **declare(NotFound, Conflict, Gone, InvalidRequest, DependencyDown),
     },
 )
-async def page_image(request: Request, job: str, page: _Page, tenant: Tenant, parts: PartsOf) -> Response:
+async def page_image(request: Request, job: str, page: _Page, who: JobsRead, parts: PartsOf) -> Response:
     """The upright picture that a page's boxes are drawn on; 404 where the page has none, 409 until it was read."""
-    issued = parts.ids.check(job, tenant)
-    claim = await _found(parts, tenant, job, page, issued, lambda: parts.jobs.picture(tenant, job, page))
+    issued = parts.ids.check(job, who.tenant)
+    claim = await _found(parts, who.tenant, job, page, issued, lambda: parts.jobs.picture(who.tenant, job, page))
     if claim is None:
         raise NotFound("the page has no picture")
     headers = {"ETag": f'"{claim.sha256}"', "Cache-Control": _CACHE}
     if _known(request.headers.get("if-none-match", ""), claim.sha256):
         return Response(status_code=304, headers=headers)
-    content = await _picture(parts, claim, f"{tenant}/{job}/pages/")
+    content = await _picture(parts, claim, f"{who.tenant}/{job}/pages/")
     headers["Content-Disposition"] = f'attachment; filename="page-{page}.png"'
     return Response(content, headers=headers, media_type="image/png")
 

@@ -2,20 +2,20 @@
 
 from fastapi import APIRouter, Request
 
-from api.auth import Tenant
+from api.auth.doors import Searches
 from api.errors import FieldProblem, InvalidRequest, declare
 from api.parts import PartsOf
 from api.queries import QueryEmbedder
-from api.uploads import printable
-from schemas.errors import BadRequest, DependencyDown, Overloaded, TooLarge, Unauthorized
+from schemas.errors import BadRequest, DependencyDown, Overloaded, TooLarge
 from schemas.jobs import SearchRequest, SearchResponse
 from schemas.ports import Query
+from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
 
 
-@router.post("", responses=declare(BadRequest, Unauthorized, TooLarge, InvalidRequest, Overloaded, DependencyDown))
-async def search(request: Request, wanted: SearchRequest, tenant: Tenant, parts: PartsOf) -> SearchResponse:
+@router.post("", responses=declare(BadRequest, TooLarge, InvalidRequest, Overloaded, DependencyDown))
+async def search(request: Request, wanted: SearchRequest, who: Searches, parts: PartsOf) -> SearchResponse:
     """The passages that fit `query` best, best first, each with its document, page and box."""
     try:
         printable(wanted.document_id or "")
@@ -24,5 +24,5 @@ async def search(request: Request, wanted: SearchRequest, tenant: Tenant, parts:
     queries: QueryEmbedder = request.app.state.queries
     vector = () if wanted.mode == "keyword" else await queries.embed(wanted.query)
     asked = Query(**wanted.model_dump(exclude={"query"}), text=wanted.query, vector=vector)
-    hits = await parts.search.search(tenant, asked)
+    hits = await parts.search.search(who.tenant, asked)
     return SearchResponse(query=wanted.query, hits=hits)

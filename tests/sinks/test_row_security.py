@@ -16,6 +16,7 @@ from tests.sinks.databases import PASSWORDS, Database, rows
 TENANT_TABLES = (
     "jobs", "parts", "results", "outbox", "indexed_pages", "chunks", "job_events", "documents", "index_drops",
     "waiting_jobs", "waiting_slices", "waiting_records", "released_jobs", "dead_letters", "dead_letter_actions",
+    "api_keys",
 )  # fmt: skip
 READABLE = ("jobs", "parts", "results", "chunks", "current_parts", "job_events", "documents")
 

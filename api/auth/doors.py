@@ -1,0 +1,53 @@
+"""The doors: one type a scope. A route that takes none of them is visibly public.
+
+`who: JobsRead` is a caller who may read jobs. Credentials are read from `Authorization: Bearer …` alone, never from a
+query: addresses end up in logs.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from api.auth.identities import Identities
+from api.auth.identity import Identity
+from schemas.errors import Forbidden, Unauthorized
+from schemas.scopes import Scope
+
+_scheme = HTTPBearer(
+    auto_error=False, description="An API key of this server, or an access token of an issuer that it trusts."
+)
+
+
+async def _admitted(
+    request: Request,
+    needed: SecurityScopes,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
+) -> Identity:
+    if given is None:
+        raise Unauthorized
+    identities: Identities = request.app.state.identities
+    who = await identities.identify(given.credentials.strip())
+    request.app.state.key_use.note(who)
+    missing = sorted(set(needed.scopes) - who.scopes)
+    if missing:
+        raise Forbidden(missing)
+    return who
+
+
+JobsRead = Annotated[Identity, Security(_admitted, scopes=[Scope.JOBS_READ])]
+JobsWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.JOBS_WRITE])]
+DocumentsRead = Annotated[Identity, Security(_admitted, scopes=[Scope.DOCUMENTS_READ])]
+DocumentsWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.DOCUMENTS_WRITE])]
+LettersRead = Annotated[Identity, Security(_admitted, scopes=[Scope.LETTERS_READ])]
+LettersWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.LETTERS_WRITE])]
+Searches = Annotated[Identity, Security(_admitted, scopes=[Scope.SEARCH])]
+Embeds = Annotated[Identity, Security(_admitted, scopes=[Scope.EMBEDDINGS])]
+ModelsRead = Annotated[Identity, Security(_admitted, scopes=[Scope.MODELS])]
+KeysRead = Annotated[Identity, Security(_admitted, scopes=[Scope.KEYS_READ])]
+KeysWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.KEYS_WRITE])]
+
+
+def audited(request: Request, who: Identity) -> str:
+    """Whose hand it was, for an audit: the credentials' name, and the request's id."""
+    return f"{who.name}, {request.state.request_id}"

@@ -1,0 +1,169 @@
+"""API keys in PostgreSQL, as role `headrace_api`; each change is told by the outbox, in the transaction that made it.
+
+PostgreSQL is the truth, and no request asks it: every API process has what stands on `headrace.control`.
+"""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.errors import KeyEnded
+from schemas.keys import MOST_SECRETS, ApiKey, KeyEntry, KeySecret, control_key
+from schemas.topics import CONTROL
+from sinks.postgres.engine import connect, transaction
+
+_AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
+# Before anything is written: the outbox goes in the order in which transactions first wrote, and of two changes of one
+# key the one that waited for the other must come later there as well.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('headrace.key:' || :id, 0))")
+_ALL = text("SELECT * FROM api_keys ORDER BY created_at DESC, id DESC")
+_ONE = text("SELECT * FROM api_keys WHERE id = :id")
+_CREATE = text("""
+    INSERT INTO api_keys (id, tenant, name, scopes, secrets, created_by, expires_at)
+    VALUES (:id, :tenant, :name, :scopes, CAST(:secrets AS jsonb), :by, :expires) RETURNING *
+""")
+_ROTATE = text("""
+    UPDATE api_keys SET secrets = CAST(:secrets AS jsonb), rotated_at = now() WHERE id = :id RETURNING *
+""")
+_REVOKE = text("UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id RETURNING *")
+_USED = text("""
+    UPDATE api_keys SET last_used_at = seen.at
+    FROM json_to_recordset(CAST(:rows AS json)) AS seen (id text, at timestamptz)
+    WHERE api_keys.id = seen.id AND (last_used_at IS NULL OR last_used_at < seen.at)
+""")
+_ANNOUNCE = text("""
+    INSERT INTO outbox (ce_id, tenant, job, topic, key, headers, value)
+    VALUES (:ce_id, :tenant, '', :topic, :key, '[]', :value)
+""")
+_TELL = text("SELECT pg_notify('headrace_outbox', '')")
+
+
+class PostgresKeyStore:
+    """`ports.KeyStore`."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = connect(url)
+
+    async def create(self, tenant: str, identifier: str, key: KeyEntry, name: str, by: str) -> ApiKey:
+        """Insert and announce."""
+        values = {
+            "id": identifier,
+            "tenant": tenant,
+            "name": name,
+            "scopes": list(key.scopes),
+            "secrets": _json(key.secrets),
+            "by": by,
+            "expires": key.expires_at,
+        }
+        async with self._as(tenant) as connection:
+            row = (await connection.execute(_CREATE, values)).one()
+            await _announce(connection, row)
+        return _view(row)
+
+    async def keys(self, tenant: str) -> list[ApiKey]:
+        """All of a tenant."""
+        async with self._as(tenant) as connection:
+            return [_view(row) for row in await connection.execute(_ALL)]
+
+    async def key(self, tenant: str, identifier: str) -> ApiKey | None:
+        """One of a tenant."""
+        async with self._as(tenant) as connection:
+            row = (await connection.execute(_ONE, {"id": identifier})).one_or_none()
+        return None if row is None else _view(row)
+
+    async def rotate(self, tenant: str, identifier: str, sha256: str, overlap: timedelta) -> ApiKey | None:
+        """The new secret before the old one, which ends with the overlap."""
+        async with self._changing(tenant, identifier) as (connection, row):
+            if row is None:
+                return None
+            if _view(row).state != "active":
+                raise KeyEnded
+            ends = datetime.now(UTC) + overlap
+            before = [each.model_copy(update={"until": ends}) for each in _entry(row).secrets[: MOST_SECRETS - 1]]
+            secrets = (KeySecret(sha256=sha256), *(before if overlap else ()))
+            row = (await connection.execute(_ROTATE, {"id": identifier, "secrets": _json(secrets)})).one()
+            await _announce(connection, row)
+        return _view(row)
+
+    async def revoke(self, tenant: str, identifier: str) -> ApiKey | None:
+        """Mark and announce; again where it was revoked before, in case nobody heard."""
+        async with self._changing(tenant, identifier) as (connection, row):
+            if row is None:
+                return None
+            row = (await connection.execute(_REVOKE, {"id": identifier})).one()
+            await _announce(connection, row)
+        return _view(row)
+
+    async def used(self, tenant: str, last: Mapping[str, datetime]) -> None:
+        """One statement for all of a tenant's keys."""
+        rows = [{"id": identifier, "at": at.isoformat()} for identifier, at in sorted(last.items())]
+        async with self._as(tenant) as connection:
+            await connection.execute(_USED, {"rows": json.dumps(rows)})
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _as(self, tenant: str) -> AsyncIterator[AsyncConnection]:
+        async with transaction(self._engine) as connection:
+            await connection.execute(_AS_TENANT, {"tenant": tenant})
+            yield connection
+
+    @asynccontextmanager
+    async def _changing(self, tenant: str, identifier: str) -> AsyncIterator[tuple[AsyncConnection, Row[Any] | None]]:
+        async with self._as(tenant) as connection:
+            await connection.execute(_LOCK, {"id": identifier})
+            yield connection, (await connection.execute(_ONE, {"id": identifier})).one_or_none()
+
+
+async def _announce(connection: AsyncConnection, row: Row[Any]) -> None:
+    values = {
+        "ce_id": uuid.uuid4(),
+        "tenant": row.tenant,
+        "topic": CONTROL.name,
+        "key": control_key(row.id).decode(),
+        "value": _entry(row).model_dump_json(),
+    }
+    await connection.execute(_ANNOUNCE, values)
+    await connection.execute(_TELL)
+
+
+def _entry(row: Row[Any]) -> KeyEntry:
+    return KeyEntry(
+        tenant=row.tenant,
+        scopes=tuple(row.scopes),
+        secrets=tuple(KeySecret.model_validate(each) for each in _parsed(row.secrets)),
+        expires_at=row.expires_at,
+        revoked=row.revoked_at is not None,
+    )
+
+
+def _view(row: Row[Any]) -> ApiKey:
+    expired = row.expires_at is not None and row.expires_at <= datetime.now(UTC)
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        scopes=tuple(row.scopes),
+        state="revoked" if row.revoked_at is not None else "expired" if expired else "active",
+        created_at=row.created_at,
+        created_by=row.created_by,
+        rotated_at=row.rotated_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+def _json(secrets: tuple[KeySecret, ...]) -> str:
+    return json.dumps([each.model_dump(mode="json") for each in secrets])
+
+
+def _parsed(secrets: Any) -> Any:
+    return json.loads(secrets) if isinstance(secrets, str) else secrets
