@@ -15,16 +15,19 @@ from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
 from api.streams import EventStreams
-from api.v1 import control, dead_letters, documents, embeddings, events, jobs, keys, models, pages, search
+from api.v1 import control, dead_letters, documents, embeddings, events, jobs, keys, models, pages, search, tokens
 
-_ROUTES = (jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, health, docs)
+_ROUTES = (
+    jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, tokens, health, docs,
+)  # fmt: skip
 
 
 def create_app(parts: Parts) -> FastAPI:
     """An ASGI application that serves `parts`; nothing is contacted before the first request."""
     queries = QueryEmbedder(parts.embedder)
     admission = Admission(parts.load, parts.lag, parts.settings)
-    identities = Identities(parts.settings.api_keys, parts.entries, parts.issuers)
+    own = () if parts.own_tokens is None else (parts.own_tokens,)
+    identities = Identities(parts.settings.api_keys, parts.entries, (*own, *parts.issuers))
     key_use = KeyUse(parts.keys)
 
     @asynccontextmanager
@@ -60,20 +63,7 @@ def create_app(parts: Parts) -> FastAPI:
 
 def with_routes(app: FastAPI) -> FastAPI:
     """`app` with all routes and their description."""
-    for module in (
-        jobs,
-        pages,
-        control,
-        events,
-        dead_letters,
-        documents,
-        search,
-        embeddings,
-        models,
-        keys,
-        health,
-        docs,
-    ):
+    for module in _ROUTES:
         app.include_router(module.router)
     described = lru_cache(partial(description.openapi, app))
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -30,6 +30,7 @@ _TAGS = [
     {"name": "embeddings", "description": "Vectors, as OpenAI's clients ask for them."},
     {"name": "models", "description": "What answers, with the digest of its weights."},
     {"name": "keys", "description": "API keys, each with scopes of its own."},
+    {"name": "tokens", "description": "OAuth 2.0 access tokens for API keys; public."},
     {"name": "health", "description": "For whoever runs this; public."},
 ]
 _SUMMARIES = {
@@ -61,6 +62,9 @@ _SUMMARIES = {
     "key_view": "An API key",
     "key_rotation": "Rotate an API key",
     "key_revocation": "Revoke an API key",
+    "token": "Issue an access token",
+    "authorization_server": "The token endpoint's metadata",
+    "key_set": "The token endpoint's keys",
     "livez": "Is it alive",
     "readyz": "Is it ready",
     "metrics": "Metrics",

@@ -15,9 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import httpx2
 import uvicorn
 
 from api.app import create_app
+from api.auth.access_tokens import AccessTokens
+from api.auth.own_tokens import OwnTokens
+from api.auth.signing_keys import SigningKeys
 from api.parts import Parts
 from api.streams import EventStreams
 from producers import heap
@@ -51,7 +55,9 @@ def connect(settings: Settings) -> Parts:
 
     database = settings.postgres.get_secret_value()
     jobs, bell, search = PostgresJobReader(database), JobListener(database), search_of(settings)
-    publisher = KafkaPublisher(settings.broker, settings.publish_seconds)
+    publisher, entries = KafkaPublisher(settings.broker, settings.publish_seconds), KeyView(settings.broker)
+    secrets = {number: secret.get_secret_value() for number, secret in settings.id_keys.items()}
+    fetcher = httpx2.AsyncClient()
     lag, letters, keys = LagSource(settings.broker), PostgresLetterReader(database), PostgresKeyStore(database)
     return Parts(
         publisher=publisher,
@@ -60,19 +66,22 @@ def connect(settings: Settings) -> Parts:
         bell=bell,
         search=search,
         embedder=factory.embedder(settings),
-        ids=JobIds({number: secret.get_secret_value() for number, secret in settings.id_keys.items()}),
+        ids=JobIds(secrets),
         settings=settings,
         lag=lag,
         letters=letters,
         load=LoadView(settings.broker),
         keys=keys,
-        entries=KeyView(settings.broker),
+        entries=entries,
+        own_tokens=OwnTokens(settings.public_url, secrets, entries) if settings.public_url else None,
+        issuers=tuple(AccessTokens(issuer, SigningKeys(issuer, fetcher)) for issuer in settings.issuers),
         closers=(
             publisher.close,
             bell.close,
             jobs.close,
             letters.close,
             keys.close,
+            fetcher.aclose,
             search.close,
             partial(asyncio.to_thread, lag.close),
         ),

@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from api.auth.identities import KeyReader, Tokens
+from api.auth.own_tokens import OwnTokens
 from producers.lag import GroupLag
 from schemas.control import LoadReport
 from schemas.ids import JobIds
@@ -78,6 +79,7 @@ class Parts:
     load: LoadReader
     keys: KeyStore
     entries: KeyReader
+    own_tokens: OwnTokens | None = None
     issuers: tuple[Tokens, ...] = ()
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 

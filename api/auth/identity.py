@@ -10,7 +10,8 @@ from schemas.scopes import Scope
 class Identity:
     """Whoever presented good credentials. `name` is fit for an audit and holds nothing secret.
 
-    `key` is the id of the API key that all rests on, `until` when what was presented ends by itself.
+    `key` is the id of the API key that all rests on, `until` when what was presented ends by itself, `client` whom an
+    access token was issued to.
     """
 
     tenant: str
@@ -18,3 +19,4 @@ class Identity:
     name: str
     key: str | None = None
     until: datetime | None = None
+    client: str = ""

@@ -166,6 +166,7 @@ class Stack:
         if group == "api":
             told["HEADRACE_ID_KEYS"] = json.dumps(self._secrets.id_keys)
             told["HEADRACE_API_KEYS"] = json.dumps(self._secrets.hashed_api_keys())
+            told["HEADRACE_PUBLIC_URL"] = inherited.get("HEADRACE_PUBLIC_URL") or self.url
         else:
             told["HEADRACE_METRICS_PORT"] = str(self._ports[name])
         if group in ("api", "sink") and name != "eraser-1":  # it knows of nothing but bytes

@@ -11,7 +11,10 @@ from schemas import keys
 from schemas.scopes import EVERY_SCOPE, Scope
 from tests.fakes import World
 
-PUBLIC = {"/livez", "/readyz", "/metrics", "/docs", "/docs/start.js", "/docs/{name}", "/asyncapi.json", "/openapi.json"}
+PUBLIC = {
+    "/livez", "/readyz", "/metrics", "/docs", "/docs/start.js", "/docs/{name}", "/asyncapi.json", "/openapi.json",
+    "/v1/oauth/token", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server",
+}  # fmt: skip
 
 
 def _scopes(world: World) -> dict[tuple[str, str], list[str]]:
