@@ -25,11 +25,13 @@ from schemas.jobs import (
     SearchRequest,
     SearchResponse,
 )  # fmt: skip
+from schemas.keys import ApiKey, KeyCreated, KeyList
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 RECONNECT = 0.5
 """Seconds between tries to reach a server that restarts."""
 _CONNECT = 5.0
+_KEYS = "/v1/keys"
 _LETTERS = "/v1/dead-letters"
 
 
@@ -177,6 +179,23 @@ class Client:
 
     def _order(self, path: str, body: Mapping[str, Any]) -> LettersTaken:
         return LettersTaken.model_validate(self._json("POST", path, body=lambda: {"json": dict(body)}))
+
+    def keys(self) -> KeyList:
+        """The API keys of the caller's tenant."""
+        return KeyList.model_validate(self._json("GET", _KEYS))
+
+    def create_key(self, wanted: Mapping[str, Any]) -> KeyCreated:
+        """Make an API key."""
+        return KeyCreated.model_validate(self._json("POST", _KEYS, body=lambda: {"json": dict(wanted)}))
+
+    def rotate_key(self, key: str, overlap_hours: float) -> KeyCreated:
+        """Give an API key a new secret."""
+        body = {"json": {"overlap_hours": overlap_hours}}
+        return KeyCreated.model_validate(self._json("POST", f"{_KEYS}/{_part(key)}/rotate", body=lambda: body))
+
+    def revoke_key(self, key: str) -> ApiKey:
+        """End an API key."""
+        return ApiKey.model_validate(self._json("DELETE", f"{_KEYS}/{_part(key)}"))
 
     def models(self) -> list[ServedModel]:
         """The models that the server answers with."""

@@ -17,6 +17,7 @@ T = TypeVar("T", bound="BaseModel")
 _COLOURS = {
     "succeeded": "green", "running": "cyan", "queued": "cyan", "partial": "yellow", "cancelled": "yellow",
     "expired": "yellow", "failed": "red", "halted": "red", "open": "yellow", "redriven": "green",
+    "active": "green", "revoked": "red",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from cli import (
     evaluate,
     jars,
     jobs,
+    keys,
     migrate,
     models,
     processes,
@@ -30,7 +31,7 @@ from cli.errors import CliError, Exit
 from schemas.errors import DependencyDown, HeadraceError
 
 FAMILIES = {
-    "Documents and jobs": (submit, search, jobs, documents, dlq, show),
+    "Documents and jobs": (submit, search, jobs, documents, dlq, show, keys),
     "This machine": (stack, doctor, demo, models, jars, evaluate),
     "The platform": (tail, steps, topics, migrate, reconcile, processes),
 }

@@ -1,6 +1,7 @@
 """What is made of the models: `python -m schemas.generate` writes it.
 
-JSON Schemas of every record, one file a version, in `schemas/json`; the table of settings in `docs/operations.md`.
+JSON Schemas of every record, one file a version, in `schemas/json`; the table of settings in `docs/operations.md`, and
+that of scopes in `docs/authentication.md`.
 """
 
 import ast
@@ -16,11 +17,12 @@ from schemas.documents import PAYLOADS
 from schemas.envelope import Envelope
 from schemas.keys import KeyEntry
 from schemas.results import PUBLIC, RelayPosition
+from schemas.scopes import MEANINGS
 from schemas.settings import Settings
 
 FOLDER = Path(__file__).parent / "json"
 OPERATIONS = FOLDER.parents[1] / "docs/operations.md"
-_TABLE = ("<!-- settings -->\n", "<!-- end of settings -->\n")
+AUTHENTICATION = OPERATIONS.with_name("authentication.md")
 
 
 def generated() -> dict[str, str]:
@@ -36,11 +38,20 @@ def generated() -> dict[str, str]:
 
 def operations(text: str) -> str:
     """The page `text` with the table of settings as `schemas.settings` has it, names, defaults and meanings."""
-    before, _, rest = text.partition(_TABLE[0])
-    _, _, after = rest.partition(_TABLE[1])
     rows = [f"| `HEADRACE_{name.upper()}` | {_default(name)} | {told} |\n" for name, told in _meanings().items()]
-    table = "".join(["\n| variable | default | what for |\n|---|---|---|\n", *rows, "\n"])
-    return f"{before}{_TABLE[0]}{table}{_TABLE[1]}{after}"
+    return _with_table(text, "settings", "| variable | default | what for |\n|---|---|---|\n", rows)
+
+
+def authentication(text: str) -> str:
+    """The page `text` with the table of scopes as `schemas.scopes` has them."""
+    rows = [f"| `{scope}` | {told} |\n" for scope, told in MEANINGS.items()]
+    return _with_table(text, "scopes", "| scope | what it permits |\n|---|---|\n", rows)
+
+
+def _with_table(text: str, name: str, head: str, rows: list[str]) -> str:
+    before, begin, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+    return "".join([before, begin, "\n", head, *rows, "\n", end, after])
 
 
 def _meanings() -> dict[str, str]:
@@ -59,7 +70,7 @@ def _default(name: str) -> str:
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, tuple):
-        value = ",".join(value)
+        value = ",".join(map(str, value))
     if isinstance(value, bool):
         value = str(value).lower()
     if isinstance(value, Path):
@@ -70,6 +81,7 @@ def _default(name: str) -> str:
 def main() -> None:
     """Write everything anew."""
     OPERATIONS.write_text(operations(OPERATIONS.read_text()))
+    AUTHENTICATION.write_text(authentication(AUTHENTICATION.read_text()))
     FOLDER.mkdir(exist_ok=True)
     for stale in FOLDER.glob("*.json"):
         stale.unlink()

@@ -127,9 +127,10 @@ def _basic(given: str) -> tuple[str, str]:
     """Id and secret of HTTP Basic, each form-encoded before (RFC 6749, 2.3.1)."""
     scheme, _, encoded = given.partition(" ")
     try:
-        identifier, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+        told = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
-        colon = ""
+        told = ""
+    identifier, colon, secret = told.partition(":")
     if scheme.lower() != "basic" or not colon:
         raise _Refused("invalid_client", "the Authorization header is not HTTP Basic")
     return unquote_plus(identifier), unquote_plus(secret)

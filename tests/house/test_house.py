@@ -102,6 +102,7 @@ def test_metrics_exported_are_the_closed_list() -> None:
 
 
 def test_generated_schemas_are_up_to_date() -> None:
-    from schemas.generate import FOLDER, generated
+    from schemas.generate import AUTHENTICATION, FOLDER, authentication, generated
 
     assert {path.name: path.read_text() for path in FOLDER.glob("*.json")} == generated(), "run: make schemas"
+    assert authentication(AUTHENTICATION.read_text()) == AUTHENTICATION.read_text(), "run: make schemas"
