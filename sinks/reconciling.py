@@ -10,6 +10,7 @@ from schemas.lifetimes import lifetimes
 from schemas.settings import Settings
 from sinks.blob_sweep import BlobSweep
 from sinks.blobs import open_blobs
+from sinks.key_round import KeyRound
 from sinks.order_sweep import OrderSweep
 from sinks.overdue import Overdue
 from sinks.page_round import PageRound
@@ -43,6 +44,7 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
         closing.push_async_callback(engine.dispose)
         found = [
             Duty("overdue", settings.overdue_seconds, Overdue(engine, settings.deadline_hours).run),
+            Duty("keys", settings.reconcile_seconds, KeyRound(engine, settings.broker).run),
             Duty("pages", settings.reconcile_seconds, PageRound(engine).run),
         ]
         lives = lifetimes(settings.dead_letter_days)

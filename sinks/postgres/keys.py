@@ -4,7 +4,6 @@ PostgreSQL is the truth, and no request asks it: every API process has what stan
 """
 
 import json
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,16 +13,12 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.errors import KeyEnded
-from schemas.keys import MOST_SECRETS, ApiKey, KeyEntry, KeySecret, control_key
-from schemas.topics import CONTROL
+from schemas.keys import MOST_SECRETS, ApiKey, KeyEntry, KeySecret
 from sinks.postgres.engine import connect, transaction
+from sinks.postgres.key_rows import LOCK, ONE, announce, entry_of
 
 _AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
-# Before anything is written: the outbox goes in the order in which transactions first wrote, and of two changes of one
-# key the one that waited for the other must come later there as well.
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('headrace.key:' || :id, 0))")
 _ALL = text("SELECT * FROM api_keys ORDER BY created_at DESC, id DESC")
-_ONE = text("SELECT * FROM api_keys WHERE id = :id")
 _CREATE = text("""
     INSERT INTO api_keys (id, tenant, name, scopes, secrets, created_by, expires_at)
     VALUES (:id, :tenant, :name, :scopes, CAST(:secrets AS jsonb), :by, :expires) RETURNING *
@@ -37,11 +32,6 @@ _USED = text("""
     FROM json_to_recordset(CAST(:rows AS json)) AS seen (id text, at timestamptz)
     WHERE api_keys.id = seen.id AND (last_used_at IS NULL OR last_used_at < seen.at)
 """)
-_ANNOUNCE = text("""
-    INSERT INTO outbox (ce_id, tenant, job, topic, key, headers, value)
-    VALUES (:ce_id, :tenant, '', :topic, :key, '[]', :value)
-""")
-_TELL = text("SELECT pg_notify('headrace_outbox', '')")
 
 
 class PostgresKeyStore:
@@ -63,7 +53,7 @@ class PostgresKeyStore:
         }
         async with self._as(tenant) as connection:
             row = (await connection.execute(_CREATE, values)).one()
-            await _announce(connection, row)
+            await announce(connection, row)
         return _view(row)
 
     async def keys(self, tenant: str) -> list[ApiKey]:
@@ -74,7 +64,7 @@ class PostgresKeyStore:
     async def key(self, tenant: str, identifier: str) -> ApiKey | None:
         """One of a tenant."""
         async with self._as(tenant) as connection:
-            row = (await connection.execute(_ONE, {"id": identifier})).one_or_none()
+            row = (await connection.execute(ONE, {"id": identifier})).one_or_none()
         return None if row is None else _view(row)
 
     async def rotate(self, tenant: str, identifier: str, sha256: str, overlap: timedelta) -> ApiKey | None:
@@ -85,10 +75,10 @@ class PostgresKeyStore:
             if _view(row).state != "active":
                 raise KeyEnded
             ends = datetime.now(UTC) + overlap
-            before = [each.model_copy(update={"until": ends}) for each in _entry(row).secrets[: MOST_SECRETS - 1]]
+            before = [each.model_copy(update={"until": ends}) for each in entry_of(row).secrets[: MOST_SECRETS - 1]]
             secrets = (KeySecret(sha256=sha256), *(before if overlap else ()))
             row = (await connection.execute(_ROTATE, {"id": identifier, "secrets": _json(secrets)})).one()
-            await _announce(connection, row)
+            await announce(connection, row)
         return _view(row)
 
     async def revoke(self, tenant: str, identifier: str) -> ApiKey | None:
@@ -97,7 +87,7 @@ class PostgresKeyStore:
             if row is None:
                 return None
             row = (await connection.execute(_REVOKE, {"id": identifier})).one()
-            await _announce(connection, row)
+            await announce(connection, row)
         return _view(row)
 
     async def used(self, tenant: str, last: Mapping[str, datetime]) -> None:
@@ -119,30 +109,8 @@ class PostgresKeyStore:
     @asynccontextmanager
     async def _changing(self, tenant: str, identifier: str) -> AsyncIterator[tuple[AsyncConnection, Row[Any] | None]]:
         async with self._as(tenant) as connection:
-            await connection.execute(_LOCK, {"id": identifier})
-            yield connection, (await connection.execute(_ONE, {"id": identifier})).one_or_none()
-
-
-async def _announce(connection: AsyncConnection, row: Row[Any]) -> None:
-    values = {
-        "ce_id": uuid.uuid4(),
-        "tenant": row.tenant,
-        "topic": CONTROL.name,
-        "key": control_key(row.id).decode(),
-        "value": _entry(row).model_dump_json(),
-    }
-    await connection.execute(_ANNOUNCE, values)
-    await connection.execute(_TELL)
-
-
-def _entry(row: Row[Any]) -> KeyEntry:
-    return KeyEntry(
-        tenant=row.tenant,
-        scopes=tuple(row.scopes),
-        secrets=tuple(KeySecret.model_validate(each) for each in _parsed(row.secrets)),
-        expires_at=row.expires_at,
-        revoked=row.revoked_at is not None,
-    )
+            await connection.execute(LOCK, {"id": identifier})
+            yield connection, (await connection.execute(ONE, {"id": identifier})).one_or_none()
 
 
 def _view(row: Row[Any]) -> ApiKey:
@@ -163,7 +131,3 @@ def _view(row: Row[Any]) -> ApiKey:
 
 def _json(secrets: tuple[KeySecret, ...]) -> str:
     return json.dumps([each.model_dump(mode="json") for each in secrets])
-
-
-def _parsed(secrets: Any) -> Any:
-    return json.loads(secrets) if isinstance(secrets, str) else secrets
