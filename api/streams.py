@@ -64,6 +64,22 @@ class EventStreams:
         """Events behind number `after`, closed behind the newest event when that ends run `run` or a later one."""
         return StreamResponse(self, self._story(who, job, after, run))
 
+    async def until_ended(self, who: Identity, job: str, seconds: float) -> bool:
+        """Wait for the end of a job's first run, at most `seconds`: whether it came. It counts as a stream."""
+        if self._ending or self.open >= self._limit:
+            return False
+        self.opened(1)
+        try:
+            async with asyncio.timeout(seconds), aclosing(self._batches(who.tenant, job, 0)) as batches:
+                async for batch in batches:
+                    if any(ended(event, 1) for event in batch):
+                        return True
+        except TimeoutError:
+            return False
+        finally:
+            self.opened(-1)
+        return False
+
     def opened(self, change: int) -> None:
         """Count a stream that was opened (1) or closed (-1)."""
         self.open += change

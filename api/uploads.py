@@ -18,7 +18,7 @@ from schemas.ports import BlobStore
 from schemas.printable import printable
 
 _FORM_BYTES = 64 * 1024  # boundaries, part headers and small fields around the file
-_MOST_SECONDS = 30 * 24 * 3600
+MOST_SECONDS = 30 * 24 * 3600
 
 
 def addressable(text: str) -> str:
@@ -38,7 +38,7 @@ class SubmitFields(BaseModel):
 
     document_id: DocumentId | None = Field(default=None, examples=["invoices/2026-114"])
     lane: Lane = "interactive"
-    deadline_seconds: float | None = Field(default=None, gt=0, le=_MOST_SECONDS, allow_inf_nan=False, examples=[3600])
+    deadline_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS, allow_inf_nan=False, examples=[3600])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,17 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.auth.doors import JobsRead, JobsWrite
+from api.auth.identity import Identity
 from api.errors import FieldProblem, InvalidRequest, declare
+from api.etags import is_known, tag_of
 from api.parts import Parts, PartsOf
-from api.uploads import SubmitFields, Upload, receive
+from api.preferences import cancel_after, wait_seconds
+from api.streams import EventStreams
+from api.uploads import MOST_SECONDS, SubmitFields, Upload, receive
 from producers import queueing
 from schemas import plans, topics
 from schemas.codec import encode, submission_id
@@ -36,6 +40,11 @@ from schemas.plans import Plan
 from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+_Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): answer when the job has ended, if it does.")]
+_CancelAfter = Annotated[
+    str | None,
+    Header(alias="cancel-after", description="When to give the job up, as `deadline_seconds`: `90s`, `1m30s`, `2h`."),
+]
 # Clocks of API processes and brokers may differ, and a publish may take `publish_seconds` after the id was issued.
 _MARGIN = timedelta(seconds=30)
 _TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -76,39 +85,62 @@ class JobAccepted(BaseModel):
 @router.post(
     "",
     status_code=202,
-    responses=declare(
-        BadRequest,
-        TooLarge,
-        UnsupportedMedia,
-        EmptyInput,
-        InvalidRequest,
-        TooManyPagesWaiting,
-        LogUnavailable,
-        DependencyDown,
-        Overloaded,
-    ),
+    response_model=JobAccepted,
+    responses={
+        200: {"model": JobView, "description": "The job, which ended within the time that `Prefer` names."},
+        **declare(
+            BadRequest,
+            TooLarge,
+            UnsupportedMedia,
+            EmptyInput,
+            InvalidRequest,
+            TooManyPagesWaiting,
+            LogUnavailable,
+            DependencyDown,
+            Overloaded,
+        ),
+    },
     openapi_extra=_FORM,
 )
-async def submit(request: Request, response: Response, who: JobsWrite, parts: PartsOf) -> JobAccepted:
+async def submit(
+    request: Request,
+    response: Response,
+    who: JobsWrite,
+    parts: PartsOf,
+    prefer: _Prefer = "",
+    given_up: _CancelAfter = None,
+) -> JobAccepted | Response:
     """Store the document, put the job on the log, answer 202 once the log has confirmed it.
 
     Where too much waits already it is refused before it is read, and `Retry-After` says when there may be room. Never
     touches PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload
     must not make it look old.
+
+    With `Prefer: wait=10` the answer is 200 and the job as it ended, where it ends within so many seconds (at most 60);
+    202 as ever where it does not, or where the database that knows of its end is away.
     """
     request.app.state.admission.check(who.tenant)  # before the body is read
+    span = cancel_after(given_up, MOST_SECONDS)
     key = f"{who.tenant}/{secrets.token_hex(16)}/source"
     upload = await receive(request, parts.blobs, key, parts.settings.upload_limit)
+    if span and upload.fields.deadline_seconds:
+        await parts.blobs.delete(key)
+        raise BadRequest("give either Cancel-After or deadline_seconds")
+    span = span or upload.fields.deadline_seconds
     at = time.time()
     job = parts.ids.issue(who.tenant, at=at)
     plan = plans.document(parts.settings.indexes)
-    within = timedelta(hours=parts.settings.deadline_hours)
+    within = timedelta(seconds=span) if span else timedelta(hours=parts.settings.deadline_hours)
     envelope = _envelope(job, who.tenant, plan, upload, at, within, request.headers.get("traceparent", ""))
     payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=plan.pipeline)
     # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
     request.app.state.metrics.accepted()
     response.headers["Location"] = f"/v1/jobs/{job}"
+    if (seconds := wait_seconds(prefer)) is not None:
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        if (view := await _waited(request, who, job, parts, seconds)) is not None:
+            return Response(view.model_dump_json(), 200, dict(response.headers), "application/json")
     return JobAccepted(
         id=job,
         document_id=envelope.document,
@@ -134,17 +166,31 @@ async def job_list(query: Annotated[JobQuery, Query()], who: JobsRead, parts: Pa
     return await parts.jobs.jobs(who.tenant, query)
 
 
-@router.get("/{job}", responses=declare(NotFound, Gone, DependencyDown))
-async def job_view(request: Request, job: str, who: JobsRead, parts: PartsOf) -> JobView:
+@router.get(
+    "/{job}",
+    response_model=JobView,
+    responses={
+        304: {"description": "Nothing has changed since the answer that `If-None-Match` names."},
+        **declare(NotFound, Gone, DependencyDown),
+    },
+)
+async def job_view(request: Request, response: Response, job: str, who: JobsRead, parts: PartsOf) -> JobView | Response:
     """How far a job is, and while it waits, its place in the queue.
 
-    Ids are checked without a database: one that this server did not issue to the caller is 404.
+    Ids are checked without a database: one that this server did not issue to the caller is 404. The `ETag` changes with
+    everything but `projected_through`.
     """
     issued = parts.ids.check(job, who.tenant)
     view = await view_of(job, who.tenant, parts, issued)
-    if view.state in TERMINAL or (backlog := await parts.jobs.backlog(who.tenant, job)) is None:
-        return view
-    return view.model_copy(update={"queue": queueing.place(who.tenant, backlog, request.app.state.admission.report())})
+    if view.state not in TERMINAL and (backlog := await parts.jobs.backlog(who.tenant, job)) is not None:
+        place = queueing.place(who.tenant, backlog, request.app.state.admission.report())
+        view = view.model_copy(update={"queue": place})
+    tag = tag_of(view.model_dump_json(exclude={"projected_through"}).encode())
+    headers = {"ETag": f'W/"{tag}"', "Cache-Control": "private, no-cache"}
+    if is_known(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
+    return view
 
 
 @router.get("/{job}/result", responses=declare(NotFound, Conflict, Gone, DependencyDown))
@@ -157,6 +203,15 @@ async def job_result(job: str, who: JobsRead, parts: PartsOf) -> JobResult:
     if result is None or result.state not in TERMINAL:
         raise Conflict(retry_after=1)
     return result
+
+
+async def _waited(request: Request, who: Identity, job: str, parts: Parts, seconds: int) -> JobView | None:
+    """The job once it has ended, None where it does not within `seconds`."""
+    streams: EventStreams = request.app.state.streams
+    try:
+        return await parts.jobs.job(who.tenant, job) if await streams.until_ended(who, job, seconds) else None
+    except DependencyDown:  # it was accepted, whatever can be said of it now
+        return None
 
 
 async def view_of(job: str, tenant: str, parts: Parts, issued: datetime) -> JobView:
@@ -188,7 +243,7 @@ def _envelope(
         tenant=tenant,
         plan=plan.hash,
         lane=fields.lane,
-        deadline=at + (timedelta(seconds=fields.deadline_seconds) if fields.deadline_seconds else within),
+        deadline=at + within,
         document=fields.document_id or f"doc_{secrets.token_hex(12)}",
         revision=int(accepted * 1_000_000),
         traceparent=child_span(trace) if _TRACE.fullmatch(trace) else new_trace(),

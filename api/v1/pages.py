@@ -1,7 +1,6 @@
 """A job's pages: what was read on one, and its picture as the pipeline made it upright, never what the caller sent."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -10,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from api.auth.doors import JobsRead
 from api.errors import InvalidRequest, declare
+from api.etags import is_known
 from api.parts import Parts, PartsOf
 from api.v1.jobs import view_of
 from schemas.documents import Claim
@@ -26,7 +26,6 @@ from schemas.jobs import TERMINAL, PageResult
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _PNG = b"\x89PNG\r\n\x1a\n"
-_ENTITY_TAG = re.compile(r'"([^"]*)"|(\*)')
 # A redrive may replace the picture under the same path, so a cached one is asked for again, by its ETag.
 _CACHE = "private, no-cache"
 _Found = TypeVar("_Found")
@@ -62,7 +61,7 @@ async def page_image(request: Request, job: str, page: _Page, who: JobsRead, par
     if claim is None:
         raise NotFound("the page has no picture")
     headers = {"ETag": f'"{claim.sha256}"', "Cache-Control": _CACHE}
-    if _known(request.headers.get("if-none-match", ""), claim.sha256):
+    if is_known(request.headers.get("if-none-match", ""), claim.sha256):
         return Response(status_code=304, headers=headers)
     content = await _picture(parts, claim, f"{who.tenant}/{job}/pages/")
     headers["Content-Disposition"] = f'attachment; filename="page-{page}.png"'
@@ -100,8 +99,3 @@ async def _picture(parts: Parts, claim: Claim, folder: str) -> bytes:
     if not content.startswith(_PNG):
         raise HeadraceError("the page's picture is no PNG")
     return content
-
-
-def _known(if_none_match: str, sha256: str) -> bool:
-    """Whether the header names the picture; weak tags count, as RFC 9110 compares them here."""
-    return any(tag == sha256 or star for tag, star in _ENTITY_TAG.findall(if_none_match))
