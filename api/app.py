@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 
 from fastapi import FastAPI
 
-from api import description, docs, errors, health
+from api import description, docs, errors, health, problems
 from api.admission import Admission
 from api.auth.identities import Identities
 from api.auth.key_use import KeyUse
@@ -19,6 +19,7 @@ from api.v1 import control, dead_letters, documents, embeddings, events, jobs, k
 
 _ROUTES = (
     jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, tokens, health, docs,
+    problems,
 )  # fmt: skip
 
 

@@ -1,15 +1,16 @@
-"""The descriptions as files: `python -m api.generate` writes `docs/api/openapi.json` and `docs/api/asyncapi.json`."""
+"""The descriptions as files: `python -m api.generate` writes them to `docs/api`, and `docs/errors.md`."""
 
 import json
 from pathlib import Path
 
 from fastapi import FastAPI
 
-from api import description
+from api import description, problems
 from api.app import with_routes
 from schemas.asyncapi import asyncapi
 
 FOLDER = Path(__file__).parents[1] / "docs/api"
+ERRORS = FOLDER.with_name("errors.md")
 
 
 def generated() -> dict[str, str]:
@@ -24,6 +25,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, content in generated().items():
         (FOLDER / name).write_text(content)
+    ERRORS.write_text(problems.page())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tests.fakes import World
 
 PUBLIC = {
     "/livez", "/readyz", "/metrics", "/docs", "/docs/start.js", "/docs/{name}", "/asyncapi.json", "/openapi.json",
+    "/problems/{code}",
     "/v1/oauth/token", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server",
 }  # fmt: skip
 
