@@ -73,6 +73,14 @@ class MethodNotAllowed(InputError):
     title = "The resource does not have this method"
 
 
+class RequestTimeout(InputError):
+    """A request whose headers or body came too slowly, or not at all."""
+
+    code = "request_timeout"
+    status = 408
+    title = "The request took too long to arrive"
+
+
 def problem(request: Request, error: HeadraceError, headers: dict[str, str] | None = None) -> Response:
     """The answer that tells `error`; what went wrong inside (5xx that no dependency explains) is not told."""
     told = error.detail if error.status != HeadraceError.status else error.title
@@ -183,6 +191,7 @@ def _of_status(status: int) -> HeadraceError:
     known: dict[int, HeadraceError] = {
         404: NotFound("there is no such route"),
         405: MethodNotAllowed(),
+        408: RequestTimeout("the request's body took too long", retry_after=1),
         413: TooLarge("the body is larger than this route accepts"),
     }
     return known.get(status) or BadRequest("the body could not be read")

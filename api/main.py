@@ -23,6 +23,7 @@ from api.auth.access_tokens import AccessTokens
 from api.auth.own_tokens import OwnTokens
 from api.auth.signing_keys import SigningKeys
 from api.parts import Parts
+from api.slow_heads import TimedHeads
 from api.streams import EventStreams
 from producers import heap
 from producers.key_view import KeyView
@@ -114,6 +115,7 @@ def main() -> None:
     app = create_app(connect(settings))
     config = uvicorn.Config(
         app,
+        http=TimedHeads,
         access_log=False,
         log_config=None,
         server_header=False,

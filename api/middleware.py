@@ -22,6 +22,8 @@ from schemas.errors import HeadraceError
 log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BODY_LIMIT = 1024 * 1024
+_BODY_SECONDS = 20.0
+_LEAST_RATE = 500.0  # bytes a second: with these two, what Apache's mod_reqtimeout asks of a body
 _LINGER_BYTES = 256 * 1024 * 1024
 _LINGER_SECONDS = 5.0
 
@@ -69,17 +71,29 @@ class _Exchange:
         self._send = send
         self._limit = limit
         self._size = 0
+        self._waited = 0.0
         self._read = b"content-length" not in headers and b"transfer-encoding" not in headers
         self._expecting = b"expect" in headers
 
     async def receive(self) -> Message:
-        """The next part of the body; ends one that is larger than the route's limit."""
-        message = await self._receive()
+        """The next part of the body; ends one that is larger than the route's limit, or comes too slowly."""
+        message = await self._receive() if self._read else await self._received_in_time()
         self._size += len(message.get("body", b""))
         self._read = message["type"] == "http.disconnect" or not message.get("more_body", False)
         if self._limit is not None and self._size > self._limit:
             raise HTTPException(413)
         return message
+
+    async def _received_in_time(self) -> Message:
+        """Only what the caller lets us wait counts, not how long we are busy with what it sent."""
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, _BODY_SECONDS + self._size / _LEAST_RATE - self._waited)):
+                return await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(408) from error
+        finally:
+            self._waited += time.monotonic() - begun
 
     async def send(self, message: Message) -> None:
         """The answer, with its request id."""

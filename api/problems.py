@@ -33,6 +33,7 @@ dt {{ font-weight: 600 }} dd {{ margin: 0 0 1rem }}
 </body>
 </html>
 """
+_LATER = (408, 429)  # refused for when or how it came, not for what it is
 _AGAIN = {
     "reject": "fails again: change it first.",
     "hold": "may succeed once what is away is back; Retry-After says when to ask.",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from api.app import create_app
+from api.slow_heads import TimedHeads
 from tests.fakes import World
 
 
@@ -15,7 +16,8 @@ from tests.fakes import World
 def served(world: World, port: int = 0) -> Iterator[str]:
     """The URL at which `world` answers; the socket listens at once, so that no caller has to wait."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(create_app(world.parts()), log_config=None, timeout_graceful_shutdown=1))
+    app = create_app(world.parts())
+    server = uvicorn.Server(uvicorn.Config(app, http=TimedHeads, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

@@ -1,0 +1,106 @@
+"""Callers who do not come to the point: 408 and a closed connection, and nobody else is harmed."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import pytest
+
+from api import middleware, slow_heads
+from tests.fakes import World
+from tests.served import served
+
+HEAD = b"POST /v1/jobs HTTP/1.1\r\nhost: a\r\nauthorization: Bearer demo-key\r\n"
+FORM = b"content-type: multipart/form-data; boundary=b\r\n"
+BODY = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\nwords enough\r\n--b--\r\n'
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    monkeypatch.setattr(slow_heads, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(middleware, "_BODY_SECONDS", 0.4)
+    with served(World()) as url:
+        parts = urlsplit(url)
+        yield str(parts.hostname), int(parts.port or 0)
+
+
+def _connected(address: tuple[str, int]) -> "closing[socket.socket]":
+    return closing(socket.create_connection(address, timeout=20))
+
+
+def _rest(caller: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    answer = b""
+    while piece := caller.recv(65536):
+        answer += piece
+    return answer
+
+
+def _told(answer: bytes) -> tuple[bytes, dict[str, object]]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0], json.loads(body)
+
+
+@pytest.mark.parametrize("begun", [b"P", b"GET /livez HTTP/1.1\r\n", HEAD])
+def test_a_head_that_is_not_whole_in_time_is_408(address: tuple[str, int], begun: bytes) -> None:
+    with _connected(address) as caller:
+        caller.sendall(begun)
+        line, problem = _told(_rest(caller))
+    assert line == b"HTTP/1.1 408 Request Timeout"
+    assert (problem["code"], problem["type"]) == ("request_timeout", "/problems/request_timeout")
+
+
+def test_a_head_that_comes_a_byte_at_a_time_has_one_clock(address: tuple[str, int]) -> None:
+    with _connected(address) as caller:
+        begun = time.monotonic()
+        caller.settimeout(0.05)
+        answer = b""
+        while not answer:
+            caller.sendall(b"G")
+            try:
+                answer = caller.recv(65536)
+            except TimeoutError:
+                assert time.monotonic() - begun < 20
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_without_a_word_is_closed_without_one(address: tuple[str, int]) -> None:
+    with _connected(address) as caller:
+        assert _rest(caller) == b""
+
+
+def test_the_second_request_of_a_connection_has_a_clock_of_its_own(address: tuple[str, int]) -> None:
+    with _connected(address) as caller:
+        caller.sendall(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n")
+        first = b""
+        while b"alive" not in first:
+            first += caller.recv(65536)
+        caller.sendall(b"GET /liv")
+        assert first.startswith(b"HTTP/1.1 200 ")
+        assert _rest(caller).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("sent", [b"", BODY[:20], BODY[:-10]])
+def test_a_body_that_stands_still_is_408_and_nothing_is_kept(address: tuple[str, int], sent: bytes) -> None:
+    with _connected(address) as caller:
+        caller.sendall(HEAD + FORM + b"content-length: %d\r\n\r\n" % len(BODY) + sent)
+        answer = b""
+        while b"}" not in answer:
+            answer += caller.recv(65536)
+    line, problem = _told(answer)
+    assert line.startswith(b"HTTP/1.1 408 ")
+    assert (problem["code"], problem["retryable"]) == ("request_timeout", True)
+
+
+def test_a_body_that_comes_slowly_and_steadily_is_taken(address: tuple[str, int]) -> None:
+    big = BODY.replace(b"words enough", b"words enough " * 400)
+    with _connected(address) as caller:
+        caller.sendall(HEAD + FORM + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(big))
+        begun = time.monotonic()
+        for at in range(0, len(big), 500):  # five thousand bytes a second
+            caller.sendall(big[at : at + 500])
+            time.sleep(max(0.0, begun + at / 5000 - time.monotonic()))
+        assert _rest(caller).startswith(b"HTTP/1.1 202 ")
