@@ -8,9 +8,9 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from api import openai_shape
-from api.errors import Problem, declare, declare_openai
+from api.errors import Problem, RequestTimeout, declare, declare_openai
 from api.examples import EXAMPLES
-from schemas.errors import Forbidden, HeadraceError, Unauthorized
+from schemas.errors import DependencyDown, Forbidden, HeadraceError, Unauthorized
 from schemas.jobs import JobEvent
 
 TITLE = "Headrace"
@@ -110,11 +110,15 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
     scopes = [scope for given in operation.get("security", ()) for named in given.values() for scope in named]
-    everywhere = (HeadraceError, Unauthorized, Forbidden) if scopes else (HeadraceError,)
+    # DependencyDown: of a key that is not known, before the log was read, nobody can say whether it is one.
+    everywhere = (HeadraceError, *((Unauthorized, Forbidden, DependencyDown) if scopes else ()))
+    if "requestBody" in operation:
+        everywhere = (*everywhere, RequestTimeout)
     failed = declare_openai(*everywhere) if openai_shape.spoken(path) else declare(*everywhere)
     if scopes:
         operation["description"] += f"\n\nNeeds the scope `{' '.join(scopes)}`."
-    responses |= {str(status): response for status, response in failed.items()}
+    for status, response in failed.items():
+        responses.setdefault(str(status), response)
     for status, response in responses.items():
         if response["description"] == "Successful Response":
             shown = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
