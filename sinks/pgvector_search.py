@@ -10,8 +10,7 @@ from sqlalchemy import RowMapping, TextClause, text
 from schemas.jobs import SearchHit
 from schemas.ports import Query
 from sinks.index_pages import direction, worded
-from sinks.postgres.engine import answers
-from sinks.postgres.reader import reading
+from sinks.postgres.engine import answers, as_tenant
 from sinks.postgres.vectors import connect_vectors, wire
 
 # The tenant filter runs after the index: an iterative scan goes on until enough rows have passed it. The plan is made
@@ -87,7 +86,7 @@ class PgvectorSearch:
             statements.append((_NEAREST, asked | {"vector": wire(direction(query.vector))}))
         if query.mode != "vector":
             statements.append((_WORDED, asked | {"words": worded(query.text)}))
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             await connection.execute(_SCAN)
             lists = [(await connection.execute(*statement)).mappings().all() for statement in statements]
         ranked = fused(lists)[: query.limit] if query.mode == "hybrid" else lists[0]

@@ -1,6 +1,5 @@
 """From credentials to who calls: a bootstrap key of the settings, an API key, or an access token."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -84,7 +83,7 @@ class Identities:
         return entry is not None and entry.stands(now)
 
     def _by_bootstrap_key(self, key: str) -> Identity:
-        digest = hashlib.sha256(key.encode()).hexdigest().encode()
+        digest = keys.sha256(key).encode()
         # Every key is compared, each in constant time: how long it takes tells nothing about which one was near.
         found = [tenant for known_key, tenant in self._bootstrap.items() if hmac.compare_digest(known_key, digest)]
         if not found:

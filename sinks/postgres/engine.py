@@ -7,12 +7,15 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from schemas.errors import Contended, DependencyDown, HeadraceError, RecordError
 
 RETRY_AFTER = 5.0
+# Local to the transaction: a pooled connection never carries one caller's tenant to the next.
+_AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
 DRIVER = "postgresql+asyncpg://"
 _THE_ROWS_FAULT = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 _LOGIN_REFUSED = "28"
@@ -68,6 +71,14 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
     except (SQLAlchemyError, *FAULTS) as error:
         raise _translated(error) from error
+
+
+@asynccontextmanager
+async def as_tenant(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncConnection]:
+    """A transaction that sees and changes what `tenant` may, and nothing else; raises as `transaction` does."""
+    async with transaction(engine) as connection:
+        await connection.execute(_AS_TENANT, {"tenant": tenant})
+        yield connection
 
 
 async def answers(engine: AsyncEngine) -> None:

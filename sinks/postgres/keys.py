@@ -14,10 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.errors import KeyEnded
 from schemas.keys import MOST_SECRETS, ApiKey, KeyEntry, KeySecret
-from sinks.postgres.engine import connect, transaction
+from sinks.postgres.engine import as_tenant, connect
 from sinks.postgres.key_rows import LOCK, ONE, announce, entry_of
 
-_AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
 _ALL = text("SELECT * FROM api_keys ORDER BY created_at DESC, id DESC")
 _CREATE = text("""
     INSERT INTO api_keys (id, tenant, name, scopes, secrets, created_by, expires_at)
@@ -51,19 +50,19 @@ class PostgresKeyStore:
             "by": by,
             "expires": key.expires_at,
         }
-        async with self._as(tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_CREATE, values)).one()
             await announce(connection, row)
         return _view(row)
 
     async def keys(self, tenant: str) -> list[ApiKey]:
         """All of a tenant."""
-        async with self._as(tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             return [_view(row) for row in await connection.execute(_ALL)]
 
     async def key(self, tenant: str, identifier: str) -> ApiKey | None:
         """One of a tenant."""
-        async with self._as(tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(ONE, {"id": identifier})).one_or_none()
         return None if row is None else _view(row)
 
@@ -93,7 +92,7 @@ class PostgresKeyStore:
     async def used(self, tenant: str, last: Mapping[str, datetime]) -> None:
         """One statement for all of a tenant's keys."""
         rows = [{"id": identifier, "at": at.isoformat()} for identifier, at in sorted(last.items())]
-        async with self._as(tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             await connection.execute(_USED, {"rows": json.dumps(rows)})
 
     async def close(self) -> None:
@@ -101,14 +100,8 @@ class PostgresKeyStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _as(self, tenant: str) -> AsyncIterator[AsyncConnection]:
-        async with transaction(self._engine) as connection:
-            await connection.execute(_AS_TENANT, {"tenant": tenant})
-            yield connection
-
-    @asynccontextmanager
     async def _changing(self, tenant: str, identifier: str) -> AsyncIterator[tuple[AsyncConnection, Row[Any] | None]]:
-        async with self._as(tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             await connection.execute(LOCK, {"id": identifier})
             yield connection, (await connection.execute(ONE, {"id": identifier})).one_or_none()
 

@@ -37,8 +37,7 @@ from schemas.jobs import JobEvent
 from schemas.ports import ChosenLetter, StoredLetter
 from sinks.letter_rows import record_of
 from sinks.postgres import cursors
-from sinks.postgres.engine import connect
-from sinks.postgres.reader import reading
+from sinks.postgres.engine import as_tenant, connect
 
 _ORDER = "at"
 _TYPES: Mapping[str, Any] = {
@@ -77,7 +76,7 @@ class PostgresLetterReader:
                 tuple_(_LETTERS.c.at, _LETTERS.c.id) < tuple_(cursors.moment(at), cursors.identity(last))
             )
         found = found.order_by(_LETTERS.c.at.desc(), _LETTERS.c.id.desc()).limit(query.limit + 1)
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             rows = (await connection.execute(found)).mappings().all()
         shown, more = rows[: query.limit], len(rows) > query.limit
         next_ = cursors.encode(_ORDER, cursors.micros(shown[-1]["at"]), str(shown[-1]["id"])) if more else None
@@ -98,13 +97,13 @@ class PostgresLetterReader:
             .order_by(func.count().desc(), func.max(of.at).desc())
             .limit(100)
         )  # fmt: skip
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             rows = (await connection.execute(found)).mappings().all()
         return CauseList(data=[Cause(**row, detail=row["details"][0], example=row["ids"][0]) for row in rows])
 
     async def letter(self, tenant: str, letter: uuid.UUID) -> StoredLetter | None:
         """One letter whole, or None where this tenant has no such; raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             found = select(_LETTERS).where(_LETTERS.c.tenant == tenant, _LETTERS.c.id == letter)
             row = (await connection.execute(found)).mappings().first()
             if row is None:
@@ -126,7 +125,7 @@ class PostgresLetterReader:
         of = _LETTERS.c
         found = select(of.id, of.plan, of.kind, of.state).where(*_matching(tenant, chosen.where or LetterFilter()))
         found = found.where(of.id.in_(chosen.letters) if chosen.letters else of.state == "open")
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             rows = (await connection.execute(found.order_by(of.at, of.id).limit(most))).all()
         return [ChosenLetter(row.id, row.plan, row.kind, row.state) for row in rows]
 

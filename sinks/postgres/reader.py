@@ -1,12 +1,11 @@
 """The reading side, as role `headrace_api`: every transaction says first for which tenant it reads."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.documents import Claim, PageRead
@@ -29,10 +28,7 @@ from schemas.jobs import (
 from schemas.plans import DOCUMENT, PLANS
 from schemas.ports import Backlog, Submission
 from sinks.postgres import document_list, job_list
-from sinks.postgres.engine import answers, connect, transaction
-
-# Local to the transaction: a pooled connection never carries one caller's tenant to the next.
-_AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
+from sinks.postgres.engine import answers, as_tenant, connect, transaction
 
 # A partition that was never read has no row: then nobody knows what is still on it.
 _ALL_JOBS = {"topic": topics.JOBS.name, "partitions": topics.JOBS.partitions}
@@ -110,7 +106,7 @@ class PostgresJobReader:
 
     async def job(self, tenant: str, job: str) -> JobView | None:
         """The job's view, or None where this tenant has no such row; raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             # How far the projection is not after the rows: they may know more than it promises, never less.
             row = (await connection.execute(_STANDING, {"job": job, **_ALL_JOBS})).mappings().first()
             if row is None:
@@ -126,7 +122,7 @@ class PostgresJobReader:
 
     async def backlog(self, tenant: str, job: str) -> Backlog | None:
         """What of the job waits to be released, None where nothing does; raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_BACKLOG, {"job": job})).first()
         if row is None or not row.pages:
             return None
@@ -137,7 +133,7 @@ class PostgresJobReader:
 
         Raises `DependencyDown`.
         """
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
             if row is None or row["deleted"]:
                 return None
@@ -156,26 +152,26 @@ class PostgresJobReader:
 
     async def picture(self, tenant: str, job: str, page: int) -> Claim | None:
         """The page's picture in its current run, or None where it has none (yet); raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             claim: str | None = await connection.scalar(_PICTURE, {"job": job, "page": page})
         return None if claim is None or claim == "null" else Claim.model_validate_json(claim)
 
     async def page(self, tenant: str, job: str, page: int) -> PageResult | None:
         """What was read on a page in its current run, or None where nothing was (yet); raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_PAGE, {"job": job, "page": page})).first()
         return None if row is None else _page(job, page, row.payload, row.plan)
 
     async def jobs(self, tenant: str, query: JobQuery) -> JobList:
         """A page of the tenant's jobs; raises `BadRequest` for a foreign cursor, `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             through = await _through(connection)
             found = await job_list.jobs(connection, tenant, query)
         return found.model_copy(update={"projected_through": through})
 
     async def submission(self, tenant: str, job: str) -> Submission | None:
         """What the job was submitted as, or None as for `job`; raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
             prepared: int | None = await connection.scalar(_PREPARED, {"job": job})
         if row is None:
@@ -188,18 +184,18 @@ class PostgresJobReader:
 
     async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
         """The job's events with a `seq` above `after`, in order; raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             rows = (await connection.execute(_EVENTS, {"job": job, "after": after, "limit": limit})).mappings().all()
         return [JobEvent(**{**row, "data": json.loads(row["data"])}) for row in rows]
 
     async def document(self, tenant: str, document: str) -> DocumentView | None:
         """A document that was submitted and not deleted since; raises `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             return await document_list.document(connection, tenant, document)
 
     async def documents(self, tenant: str, after: str | None, limit: int) -> DocumentList:
         """A page of the tenant's documents; raises `BadRequest` for a foreign cursor, `DependencyDown`."""
-        async with reading(self._engine, tenant) as connection:
+        async with as_tenant(self._engine, tenant) as connection:
             return await document_list.documents(connection, tenant, after, limit)
 
     async def projected_through(self) -> datetime | None:
@@ -210,14 +206,6 @@ class PostgresJobReader:
     async def close(self) -> None:
         """Close the pool."""
         await self._engine.dispose()
-
-
-@asynccontextmanager
-async def reading(engine: AsyncEngine, tenant: str) -> AsyncIterator[AsyncConnection]:
-    """A transaction that sees what `tenant` may see, and nothing else."""
-    async with transaction(engine) as connection:
-        await connection.execute(_AS_TENANT, {"tenant": tenant})
-        yield connection
 
 
 async def _through(connection: AsyncConnection) -> datetime | None:
