@@ -15,11 +15,24 @@ from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
 from api.streams import EventStreams
-from api.v1 import control, dead_letters, documents, embeddings, events, jobs, keys, models, pages, search, tokens
+from api.v1 import (
+    control,
+    dead_letters,
+    documents,
+    embeddings,
+    events,
+    jobs,
+    keys,
+    models,
+    pages,
+    search,
+    tokens,
+    webhooks,
+)
 
 _ROUTES = (
-    jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, tokens, health, docs,
-    problems,
+    jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, webhooks, tokens, health,
+    docs, problems,
 )  # fmt: skip
 
 

@@ -44,6 +44,29 @@ _LETTER = {
 _CLAIM = {"key": f"demo/{_JOB}/pages/1/00017.png", "sha256": _SHA256, "size": 48211}
 _EDITS = {"settings": {"ocr": {"det_limit_side": 1280}}, "payload": None}
 
+_ENDPOINT = {
+    "id": "we_q3v5m2kzc4hx7abn", "url": "https://example.com/hooks/headrace", "events": ["job.succeeded", "job.failed"],
+    "payload": "thin", "description": "the archive", "state": "active", "reason": "", "created_at": _AT,
+    "created_by": "demo", "verified_at": _AT, "disabled_at": None, "failing_since": None,
+}  # fmt: skip
+_SECRET = {
+    "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+    "public_key": "whpk_5oGLRtH1LXcEkEkMIRWKMKxw6Xqk2iSlnAZgUqk1xg4=",
+    "until": None,
+}  # fmt: skip
+_MESSAGE = "msg_6c0f3a527d1e5b0a9a3f2f6d1c4b8e90"
+_DELIVERY = {
+    "message": _MESSAGE, "type": "job.succeeded", "job": _JOB, "at": _AT, "state": "delivered", "attempts": 1,
+    "next_attempt_at": None, "status": 204, "error": "",
+}  # fmt: skip
+_ATTEMPT = {
+    "at": _AT, "seconds": 0.08, "status": 204, "error": "", "response": "",
+    "request": {
+        "webhook-id": _MESSAGE, "webhook-timestamp": "1795255200",
+        "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    },
+}  # fmt: skip
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "JobAccepted": {
         "id": _JOB, "state": "queued", "document_id": "invoices/2026-114", "revision": _REVISION,
@@ -81,6 +104,17 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Chosen": {"where": {"step": "ocr", "cause": _LETTER["cause"]}},
     "ChosenToRedrive": {"letters": [_LETTER["id"]], "edits": _EDITS},
     "LettersTaken": {"taken": 1, "plans": {"5e0c1b2a3d4f5e6a": "91b0c5d7e2f34a68"}},
+    "NewEndpoint": {"url": _ENDPOINT["url"], "events": ["job.succeeded", "job.failed"], "payload": "thin"},
+    "EndpointChange": {"enabled": True},
+    "Endpoint": _ENDPOINT,
+    "EndpointList": {"data": [_ENDPOINT]},
+    "EndpointWithSecrets": {**_ENDPOINT, "secrets": [_SECRET]},
+    "MessageSent": {"message": _MESSAGE},
+    "DeliveryList": {"data": [_DELIVERY], "has_more": False, "next": None},
+    "DeliveryView": {
+        **_DELIVERY, "tried": [_ATTEMPT],
+        "body": {"type": "job.succeeded", "timestamp": _AT, "data": {"job": _JOB, "state": "succeeded"}},
+    },
     "SearchRequest": {"query": "what is the total?", "mode": "hybrid", "limit": 5},
     "SearchResponse": {"query": "what is the total?", "hits": [_HIT]},
     "EmbeddingRequest": {"model": "all-MiniLM-L6-v2", "input": ["what is the total?"], "encoding_format": "float"},

@@ -53,6 +53,8 @@ def connect(settings: Settings) -> Parts:
     from sinks.postgres.letter_reader import PostgresLetterReader
     from sinks.postgres.listener import JobListener
     from sinks.postgres.reader import PostgresJobReader
+    from sinks.postgres.webhooks import PostgresWebhookStore
+    from sinks.webhooks.opening import egress, signer
 
     database = settings.postgres.get_secret_value()
     jobs, bell, search = PostgresJobReader(database), JobListener(database), search_of(settings)
@@ -60,6 +62,7 @@ def connect(settings: Settings) -> Parts:
     secrets = {number: secret.get_secret_value() for number, secret in settings.id_keys.items()}
     fetcher = httpx2.AsyncClient()
     lag, letters, keys = LagSource(settings.broker), PostgresLetterReader(database), PostgresKeyStore(database)
+    hooks, urls = PostgresWebhookStore(database), egress(settings)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),
@@ -74,6 +77,9 @@ def connect(settings: Settings) -> Parts:
         load=LoadView(settings.broker),
         keys=keys,
         entries=entries,
+        webhooks=hooks,
+        webhook_secrets=signer(secrets),
+        webhook_urls=urls,
         own_tokens=OwnTokens(settings.public_url, secrets, entries) if settings.public_url else None,
         issuers=tuple(AccessTokens(issuer, SigningKeys(issuer, fetcher)) for issuer in settings.issuers),
         closers=(
@@ -82,6 +88,8 @@ def connect(settings: Settings) -> Parts:
             jobs.close,
             letters.close,
             keys.close,
+            hooks.close,
+            urls.close,
             fetcher.aclose,
             search.close,
             partial(asyncio.to_thread, lag.close),

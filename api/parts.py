@@ -15,6 +15,7 @@ from schemas.control import LoadReport
 from schemas.ids import JobIds
 from schemas.ports import BlobStore, JobReader, KeyStore, LetterReader, Publisher, TextEmbedder, VectorSearch
 from schemas.settings import Settings
+from schemas.webhook_ports import UrlCheck, WebhookSecrets, WebhookStore
 
 
 class LagReader(Protocol):
@@ -79,6 +80,9 @@ class Parts:
     load: LoadReader
     keys: KeyStore
     entries: KeyReader
+    webhooks: WebhookStore
+    webhook_secrets: WebhookSecrets
+    webhook_urls: UrlCheck
     own_tokens: OwnTokens | None = None
     issuers: tuple[Tokens, ...] = ()
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()

@@ -28,6 +28,7 @@ HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
 HALTED = Gauge("headrace_step_halted", "1 while an order halts the step.", ["step"])
 WATCHDOG_ENDS = Counter("headrace_watchdog_ends", "Processes of this slot that their watchdog ended.", ["reason"])
 CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])
+_WEBHOOKS = Counter("headrace_webhook_attempts", "Attempts to deliver a webhook.", ["outcome"])
 Gauge("headrace_build_info", "Which release runs.", ["version"]).labels(version("headrace-server")).set(1)
 _OPEN = Gauge("headrace_dead_letters_open", "Dead letters that are open, by the step that rejected them.", ["step"])
 READY = threading.Event()
@@ -49,6 +50,12 @@ class OfStep:
 def of_step(step: str) -> OfStep:
     """Found once: to look a series up by its labels costs more than to count."""
     return OfStep(step)
+
+
+def webhook_attempts() -> Callable[[str], None]:
+    """What counts an attempt by its outcome; from now on all three are told, at first with 0."""
+    known = {outcome: _WEBHOOKS.labels(outcome) for outcome in ("delivered", "failed", "refused")}
+    return lambda outcome: known[outcome].inc()
 
 
 def open_letters(by_step: Mapping[str, int]) -> None:

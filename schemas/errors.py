@@ -5,7 +5,7 @@ HeadraceError
 │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
 │   │   DecodeTimeout PoisonRecord
 │   ├── BadRequest Unauthorized Forbidden NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
-│   │   KeyEnded
+│   │   KeyEnded DestinationRefused TooManyEndpoints WrongCode AlreadyVerified
 │   └── TooManyPagesWaiting   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
@@ -203,6 +203,36 @@ class KeyEnded(InputError):
     code = "key_ended"
     status = 409
     title = "The API key has expired or was revoked; make a new one"
+
+
+class DestinationRefused(InputError):
+    """A webhook's URL that is malformed, resolves to nothing, or leads to where this server sends nothing."""
+
+    code = "webhook_url_refused"
+    title = "Webhooks are not sent to this URL"
+
+
+class TooManyEndpoints(InputError):
+    """A tenant has as many webhook endpoints as it may."""
+
+    code = "too_many_endpoints"
+    status = 409
+    title = "There are as many webhook endpoints as a tenant may have; remove one first"
+
+
+class WrongCode(InputError):
+    """What was told back is not what the endpoint was sent."""
+
+    code = "wrong_code"
+    title = "This is not the code that the endpoint was sent last"
+
+
+class AlreadyVerified(InputError):
+    """An endpoint that is verified has nothing to tell back."""
+
+    code = "already_verified"
+    status = 409
+    title = "The endpoint is verified, or disabled; change its url to have it verified anew"
 
 
 class LetterClosed(InputError):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-Window = Literal["handler", "sink", "commit", "committed", "decided", "released"]
+Window = Literal["handler", "sink", "commit", "committed", "decided", "released", "claimed", "sent", "settled"]
 
 
 class Failpoints:

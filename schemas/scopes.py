@@ -18,6 +18,8 @@ class Scope(StrEnum):
     MODELS = "models:read"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 EVERY_SCOPE = frozenset(Scope)
@@ -32,6 +34,8 @@ MEANINGS = {
     Scope.EMBEDDINGS: "Embed texts.",
     Scope.MODELS: "See which models answer.",
     Scope.KEYS_READ: "See API keys, never their secrets.",
+    Scope.WEBHOOKS_READ: "See webhook endpoints and what was delivered, never their secrets.",
+    Scope.WEBHOOKS_WRITE: "Make, change, verify and remove webhook endpoints; see and rotate secrets; send again.",
     Scope.KEYS_WRITE: "Make, rotate and revoke API keys with at most one's own scopes.",
 }
 

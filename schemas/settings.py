@@ -12,6 +12,9 @@ from schemas.broker import Broker, Mechanism, Protocol
 from schemas.issuers import Issuer
 from schemas.plans import INDEXES
 
+WEBHOOK_SCHEDULE = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+"""The example of Standard Webhooks 1.0.0: three days and four hours in all."""
+
 
 class Settings(BaseSettings):
     """Everything a process may be told. A sentence under each field says what it is for."""
@@ -86,6 +89,20 @@ class Settings(BaseSettings):
     """Port of `/livez`, `/readyz` and `/metrics`; 0 for none."""
     metrics_host: str = "127.0.0.1"
     """Address of `metrics_port`: `0.0.0.0` in a container, where others scrape it."""
+    webhook_schedule: Annotated[tuple[float, ...], NoDecode] = WEBHOOK_SCHEDULE
+    """Seconds before each attempt of a webhook, by commas; behind the last it is given up."""
+    webhook_seconds: float = Field(default=15, gt=0, le=30)
+    """How long one attempt may take, from looking the name up to the end of the answer."""
+    webhook_disable_hours: float = Field(default=120, gt=0)
+    """An endpoint that only failed for so long is disabled."""
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Private networks that webhooks may go to, `10.1.0.0/16,…`: there also by plain http and on every port."""
+    webhook_ports: Annotated[tuple[int, ...], NoDecode] = (443, 8443)
+    """Ports that webhooks may go to anywhere else, by commas."""
+    webhook_ca: Path | None = None
+    """PEM file of authorities that receivers' certificates may be of, beside the public ones."""
+    webhook_days: float = Field(default=30, gt=0)
+    """How long messages, their deliveries and attempts are kept."""
     run_dir: Path | None = None
     """Folder that outlives the process: what it was running (for counting deaths), its ready mark, armed failpoints."""
     dev: bool = False
@@ -154,7 +171,7 @@ class Settings(BaseSettings):
     def _an_address(cls, value: str) -> str:
         return Issuer(issuer=value.rstrip("/"), audience="-").issuer if value else ""
 
-    @field_validator("indexes", mode="before")
+    @field_validator("indexes", "webhook_schedule", "webhook_allow", "webhook_ports", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

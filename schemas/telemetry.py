@@ -63,6 +63,8 @@ Metric = Literal[
     "headrace_dispatcher_tenant_waiting_pages",
     # Gauge {tenant}: weights that differ from 1.
     "headrace_dispatcher_tenant_weight",
+    # Counter {outcome}: attempts to deliver a webhook: delivered, failed, or refused for where it would have gone.
+    "headrace_webhook_attempts_total",
     # Gauge: records on the dead-letter topic.
     "headrace_dead_letters_records",
     # Gauge {version}: always 1; which release a process runs.

@@ -61,7 +61,9 @@ DELAYED = Topic(
     "headrace.delayed", 2, ("SliceReleased", "PagePrepared", "PageRead", "PageChunked", "ChunksEmbedded"),
     "the record's own", ("headrace.dispatcher",),
 )  # fmt: skip
-RESULTS = Topic("headrace.results", 4, ("PageEnded", "JobEnded", "DocumentDeleted"), "job", ("*",))
+RESULTS = Topic(
+    "headrace.results", 4, ("PageEnded", "JobEnded", "DocumentDeleted"), "job", ("headrace.webhooks", "*")
+)  # fmt: skip
 RELAY = Topic("headrace.relay", 1, ("RelayPosition",), "outbox shard", ("*",), compacted=True)
 CONTROL = Topic(
     "headrace.control", 1, ("ControlEntry", "StepOrder", "Plan", "KeyEntry"), "job, step:NAME, plan:HASH or key:ID",

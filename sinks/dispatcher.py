@@ -1,9 +1,6 @@
 """The dispatcher's two halves in one process: a sink that stores what waits, and the loop that releases it."""
 
-import asyncio
 import base64
-import logging
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +20,7 @@ from schemas.settings import Settings
 from schemas.work import Task
 from sinks import redrives
 from sinks.blobs import open_blobs
+from sinks.loops import Loop
 from sinks.postgres import statements
 from sinks.postgres import waiting_statements as sql
 from sinks.postgres.bell import Bell
@@ -30,10 +28,8 @@ from sinks.postgres.engine import answers, connect, transaction
 from sinks.postgres.lead import Lead
 from sinks.postgres.waiting import WaitingTables, keep
 
-log = logging.getLogger(__name__)
 LOCK = "headrace.dispatcher"
 DELAY_HEADERS = ("headrace_due", "headrace_topic", "headrace_spread")
-EXIT_FAILED = 70
 
 
 class Waiting:
@@ -94,33 +90,6 @@ class Waiting:
         return [unseen[uuid.UUID(str(found))] for found in new]
 
 
-class _Loop:
-    """The release loop as a task of the sink's event loop; should it fail, the process ends, and is started again."""
-
-    def __init__(self, dispatcher: Dispatcher, bell: Bell) -> None:
-        self._dispatcher = dispatcher
-        self._bell = bell
-        self._task: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Start, once."""
-        if self._task is None:
-            self._bell.start()
-            self._task = asyncio.create_task(self._dispatcher.run(), name="release")
-            self._task.add_done_callback(_ended)
-
-    def end(self) -> None:
-        """Release no more."""
-        if self._task is not None:
-            self._task.cancel()
-
-
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        log.critical("the release loop failed; ending the process", exc_info=task.exception())
-        os._exit(EXIT_FAILED)
-
-
 def open_dispatcher(settings: Settings, failpoints: Failpoints, holding: Callable[[float], object]) -> Waiting:
     """Both halves as settings ask; `holding` is called with 1 while nothing is released for want of a dependency."""
     url = settings.postgres.get_secret_value()
@@ -139,8 +108,10 @@ def open_dispatcher(settings: Settings, failpoints: Failpoints, holding: Callabl
     hear = dispatcher.hear
     calls = {"headrace_waiting": lambda _: hear("waiting"), "headrace_jobs": lambda _: hear("settled")}
     bell = Bell(url, calls, "headrace-dispatcher-bell")
-    loop = _Loop(dispatcher, bell)
-    return Waiting(engine, open_blobs(settings.blobs), failpoints, settings.interactive_allowance, loop.begin, loop.end)
+    loop = Loop("the release loop", dispatcher.run, bell)
+    return Waiting(
+        engine, open_blobs(settings.blobs), failpoints, settings.interactive_allowance, loop.begin, loop.stop
+    )
 
 
 def _id(task: Task) -> uuid.UUID:

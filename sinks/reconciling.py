@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from schemas.lifetimes import lifetimes
 from schemas.settings import Settings
@@ -49,7 +50,7 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
         ]
         lives = lifetimes(settings.dead_letter_days)
         found += [
-            Duty("rows", settings.sweep_seconds, RowSweep(engine, lives).run),
+            Duty("rows", settings.sweep_seconds, RowSweep(engine, lives, timedelta(days=settings.webhook_days)).run),
             Duty("orders", settings.sweep_seconds, OrderSweep(engine, settings.broker, settings.publish_seconds).run),
             Duty("blobs", settings.sweep_seconds, BlobSweep(engine, open_blobs(settings.blobs), lives).run),
         ]

@@ -5,7 +5,7 @@ stands still, so does time, and nothing is swept.
 """
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,6 +42,9 @@ _SLICES = text("""
         WHERE finished_at < :before AND waiting_slices.run <= runs[1] LIMIT :batch
     )
 """)
+_MESSAGES = text("""
+    DELETE FROM webhook_messages WHERE id = ANY(ARRAY(SELECT id FROM webhook_messages WHERE at < :before LIMIT :batch))
+""")
 # The row of the document stays: it says up to which revision nothing of it is to come back.
 _DELETED = text("""
     WITH gone AS (
@@ -67,7 +70,7 @@ async def low_water(engine: AsyncEngine) -> datetime | None:
 class RowSweep:
     """One round over the tables that only grow."""
 
-    def __init__(self, engine: AsyncEngine, lives: Lifetimes) -> None:
+    def __init__(self, engine: AsyncEngine, lives: Lifetimes, message: timedelta = timedelta(days=30)) -> None:
         self._engine = engine
         self._plan = (
             ("inbox_rows", _INBOX, lives.inbox),
@@ -75,6 +78,7 @@ class RowSweep:
             ("waiting_rows", _WAITING, LEFTOVER),
             ("waiting_rows", _SLICES, LEFTOVER),
             ("jobs_of_deleted_documents", _DELETED, lives.named),
+            ("webhook_messages", _MESSAGES, message),
         )
 
     async def run(self, *, dry: bool = False) -> Counter[str]:

@@ -54,6 +54,12 @@ def _dispatcher(settings: Settings, failpoints: Failpoints) -> Sink:
     return open_dispatcher(settings, failpoints, telemetry.HOLDING.labels("dispatcher").set)
 
 
+def _webhooks(settings: Settings, failpoints: Failpoints) -> Sink:
+    from sinks.webhooks.opening import open_webhooks
+
+    return open_webhooks(settings, failpoints, telemetry.HOLDING.labels("webhooks").set, telemetry.webhook_attempts())
+
+
 SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {
     "projector": _projector,
     "index-pgvector": _pgvector,
@@ -61,8 +67,9 @@ SINKS: dict[str, Callable[[Settings, Failpoints], Sink]] = {
     "eraser": _eraser,
     "dead-letters": _dead_letters,
     "dispatcher": _dispatcher,
+    "webhooks": _webhooks,
 }
-HEARS_ALL = frozenset({"projector", "eraser", "dead-letters"})  # also of jobs that are cancelled or expired
+HEARS_ALL = frozenset({"projector", "eraser", "dead-letters", "webhooks"})  # also of jobs that are cancelled or expired
 BATCH = 64  # records of one transaction: beyond it a commit is no longer what costs
 
 

@@ -32,6 +32,8 @@ from schemas.keys import ApiKey, KeyEntry, KeySecret
 from schemas.ports import Backlog, ChosenLetter, Query, StoredLetter, Submission
 from schemas.records import Outgoing
 from schemas.settings import Settings
+from sinks.webhooks.signing import Signer
+from tests.fake_webhooks import FakeWebhooks, NoCheck
 
 KEYS = {"demo-key": "demo", "other-key": "other"}
 
@@ -363,6 +365,7 @@ class World:
     letters: FakeLetters = field(default_factory=FakeLetters)
     load: FakeLoad = field(default_factory=FakeLoad)
     entries: FakeEntries = field(default_factory=FakeEntries)
+    webhooks: FakeWebhooks = field(default_factory=FakeWebhooks)
     ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
     upload_limit: int = 1_000_000
     max_streams: int = 10
@@ -376,5 +379,5 @@ class World:
         return Parts(
             self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag,
             self.letters,
-            self.load, self.keys, self.entries,
+            self.load, self.keys, self.entries, self.webhooks, Signer({1: b"secret"}), NoCheck(),
         )  # fmt: skip

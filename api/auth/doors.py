@@ -45,6 +45,8 @@ Searches = Annotated[Identity, Security(_admitted, scopes=[Scope.SEARCH])]
 Embeds = Annotated[Identity, Security(_admitted, scopes=[Scope.EMBEDDINGS])]
 ModelsRead = Annotated[Identity, Security(_admitted, scopes=[Scope.MODELS])]
 KeysRead = Annotated[Identity, Security(_admitted, scopes=[Scope.KEYS_READ])]
+WebhooksRead = Annotated[Identity, Security(_admitted, scopes=[Scope.WEBHOOKS_READ])]
+WebhooksWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.WEBHOOKS_WRITE])]
 KeysWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.KEYS_WRITE])]
 
 

@@ -43,7 +43,7 @@ ENGINES = {
     "MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2),
 }
 """What the environment tells a process that runs engines: one a core, and memory that it keeps from page to page."""
-SINKS = ("projector", "index-pgvector", "relay", "eraser", "dead-letters", "reconciler", "dispatcher")
+SINKS = ("projector", "index-pgvector", "relay", "eraser", "dead-letters", "reconciler", "dispatcher", "webhooks")
 
 
 class PortTaken(Exception):
@@ -169,6 +169,9 @@ class Stack:
             told["HEADRACE_PUBLIC_URL"] = inherited.get("HEADRACE_PUBLIC_URL") or self.url
         else:
             told["HEADRACE_METRICS_PORT"] = str(self._ports[name])
+        if name.startswith("webhooks-"):
+            told["HEADRACE_ID_KEYS"] = json.dumps(self._secrets.id_keys)
+            told["HEADRACE_PUBLIC_URL"] = inherited.get("HEADRACE_PUBLIC_URL") or self.url
         if group in ("api", "sink") and name != "eraser-1":  # it knows of nothing but bytes
             told["HEADRACE_POSTGRES"] = self._role_url(f"headrace_{group}")
         return inherited | told

@@ -50,6 +50,7 @@ def test_every_scope_opens_something(world: World) -> None:
 
 def _calls(world: World) -> list[tuple[str, str, str]]:
     filled = {"job": "job_x", "page": "1", "document": "a", "model": "m", "key": "a" * 16, "letter": "0" * 8}
+    filled |= {"endpoint": f"we_{'a' * 16}", "message": f"msg_{'0' * 32}"}
     return [
         (method.upper(), path.format(**filled), scopes[0])
         for (method, path), scopes in _scopes(world).items()

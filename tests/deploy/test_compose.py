@@ -54,10 +54,10 @@ def test_every_variable_that_a_process_is_told_is_one_that_it_reads() -> None:
 
 def test_nobody_is_told_a_secret_that_it_does_not_use() -> None:
     holders = {
-        "HEADRACE_POSTGRES_ADMIN": {"migrate"}, "HEADRACE_ID_KEYS": {"api"}, "HEADRACE_API_KEYS": {"api"},
+        "HEADRACE_POSTGRES_ADMIN": {"migrate"}, "HEADRACE_ID_KEYS": {"api", "webhooks"}, "HEADRACE_API_KEYS": {"api"},
         "HEADRACE_WEAVIATE_KEY": {"api", "index-weaviate", "reconciler"},
         "HEADRACE_POSTGRES": {"dispatcher",
-            "api", "projector", "index-pgvector", "index-weaviate", "relay", "dead-letters", "reconciler",
+            "api", "projector", "index-pgvector", "index-weaviate", "relay", "dead-letters", "reconciler", "webhooks",
         },
     }  # fmt: skip
     for variable, names in holders.items():

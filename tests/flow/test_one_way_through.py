@@ -67,6 +67,7 @@ def test_every_step_and_sink_is_a_consumer_group_of_its_own(stack: Session) -> N
         "headrace.chunk": {"chunk-1"}, "headrace.embed": {"embed-1"}, "headrace.projector": {"projector-1"},
         "headrace.index-pgvector": {"index-pgvector-1"}, "headrace.eraser": {"eraser-1"},
         "headrace.dead-letters": {"dead-letters-1"},
+        "headrace.webhooks": {"webhooks-1"},
         "headrace.dispatcher": {"dispatcher-1"},
     }  # fmt: skip
     assert len({stack.pids()[slot] for slots in members.values() for slot in slots if slot}) == sum(

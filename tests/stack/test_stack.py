@@ -59,6 +59,7 @@ def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack:
         "headrace.index-pgvector": ["index-pgvector-1"],
         "headrace.eraser": ["eraser-1"],
         "headrace.dead-letters": ["dead-letters-1"],
+        "headrace.webhooks": ["webhooks-1"],
         "headrace.dispatcher": ["dispatcher-1"],
     }
 
@@ -76,7 +77,7 @@ def test_secrets_reach_only_the_processes_that_use_them(stack: Running) -> None:
     told = {name: psutil.Process(slot["pid"]).environ() for name, slot in _slots(stack).items()}
     assert {name for name in told if "HEADRACE_API_KEYS" in told[name]} == {"api-1", "api-2"}
     assert {name for name in told if "HEADRACE_POSTGRES" in told[name]} == {
-        "api-1", "api-2", "projector-1", "index-pgvector-1", "relay-1", "dead-letters-1", "reconciler-1",
+        "api-1", "api-2", "projector-1", "index-pgvector-1", "relay-1", "dead-letters-1", "reconciler-1", "webhooks-1",
         "dispatcher-1",
     }  # fmt: skip
     assert not any("HEADRACE_POSTGRES_ADMIN" in environment for environment in told.values())

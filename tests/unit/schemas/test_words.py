@@ -174,7 +174,7 @@ def test_every_topic_has_a_reader_and_every_group_a_topic() -> None:
     assert set(GROUPS) == {
         "headrace.prepare", "headrace.ocr", "headrace.chunk", "headrace.embed", "headrace.index-pgvector",
         "headrace.index-weaviate", "headrace.projector", "headrace.eraser", "headrace.dead-letters",
-        "headrace.dispatcher",
+        "headrace.webhooks", "headrace.dispatcher",
     }  # fmt: skip
 
 

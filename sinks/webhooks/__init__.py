@@ -1,0 +1,1 @@
+"""Webhooks: what callers are told of at addresses of their own."""

@@ -1,0 +1,75 @@
+"""The sink `webhooks` put together: what takes messages in, and the courier beside it, in one process."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from ipaddress import ip_network
+
+from schemas.destinations import Destinations
+from schemas.failpoints import Failpoints
+from schemas.settings import Settings
+from sinks.loops import Loop
+from sinks.postgres.bell import Bell
+from sinks.postgres.deliveries import Claimed, Deliveries
+from sinks.postgres.engine import connect
+from sinks.webhooks.courier import Courier, Parts
+from sinks.webhooks.egress import Egress
+from sinks.webhooks.intake import Webhooks
+from sinks.webhooks.signing import Signer
+
+_LEASE = 4.0
+"""How long a delivery is one courier's, in times of the longest attempt: so long it waits when that one is killed."""
+
+
+def destinations(settings: Settings) -> Destinations:
+    """Where webhooks may go."""
+    return Destinations(tuple(map(ip_network, settings.webhook_allow)), frozenset(settings.webhook_ports))
+
+
+def egress(settings: Settings) -> Egress:
+    """What they are sent with."""
+    return Egress(destinations(settings), seconds=settings.webhook_seconds, ca=settings.webhook_ca)
+
+
+def signer(keys: Mapping[int, str]) -> Signer:
+    """What they are signed with: secrets derived from the server's keys."""
+    return Signer({number: key.encode() for number, key in keys.items()})
+
+
+def open_webhooks(
+    settings: Settings, failpoints: Failpoints, holding: Callable[[float], object], count: Callable[[str], object]
+) -> Webhooks:
+    """Both halves as settings ask; `holding` is called with 1 while nothing is delivered for want of PostgreSQL."""
+    if not settings.id_keys:
+        raise SystemExit("HEADRACE_ID_KEYS is not set: webhooks are signed with secrets derived from it")
+    url, sends = settings.postgres.get_secret_value(), egress(settings)
+    signs = signer({number: key.get_secret_value() for number, key in settings.id_keys.items()})
+    lazy = connect(url, lazily=True)  # what a crash of PostgreSQL forgets is delivered again
+    lease = _LEASE * settings.webhook_seconds
+    book = Deliveries(lazy, lease_seconds=lease, longest_hours=settings.webhook_disable_hours)
+
+    def sign(claimed: Claimed, at: datetime) -> dict[str, str]:
+        current = [(each.key, each.version) for each in claimed.secrets if each.good(at)]
+        return signs.headers(claimed.endpoint, current, claimed.message, at, claimed.body)
+
+    courier = Courier(
+        Parts(
+            book=book,
+            session=sends.session,
+            sign=sign,
+            failpoints=failpoints,
+            schedule=settings.webhook_schedule,
+            seconds=settings.webhook_seconds,
+            lease=lease,
+            holding=holding,
+            count=count,
+        )
+    )
+    bell = Bell(url, {"headrace_webhooks": lambda _: courier.ring()}, "headrace-webhooks")
+    loop = Loop("the courier", courier.run, bell)
+
+    async def end() -> None:
+        await loop.end()
+        await sends.close()
+        await lazy.dispose()
+
+    return Webhooks(connect(url), failpoints, settings.public_url, begin=loop.begin, due=courier.ring, end=end)
