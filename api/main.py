@@ -30,11 +30,13 @@ from producers.key_view import KeyView
 from producers.lag import LagSource
 from producers.load import LoadView
 from producers.publisher import KafkaPublisher
+from schemas.failpoints import Failpoints
 from schemas.ids import JobIds
 from schemas.ports import VectorSearch
 from schemas.settings import Settings
 
 _FIRST_REQUEST_ROUNDS = 20
+_LEAST_LEASE = 5.0  # seconds beyond the longest publish, before a submission of the same key may take it over
 
 
 class ClosableSearch(VectorSearch, Protocol):
@@ -53,6 +55,7 @@ def connect(settings: Settings) -> Parts:
     from sinks.postgres.letter_reader import PostgresLetterReader
     from sinks.postgres.listener import JobListener
     from sinks.postgres.reader import PostgresJobReader
+    from sinks.postgres.submissions import PostgresSubmissions
     from sinks.postgres.webhooks import PostgresWebhookStore
     from sinks.webhooks.opening import egress, signer
 
@@ -63,6 +66,8 @@ def connect(settings: Settings) -> Parts:
     fetcher = httpx2.AsyncClient()
     lag, letters, keys = LagSource(settings.broker), PostgresLetterReader(database), PostgresKeyStore(database)
     hooks, urls = PostgresWebhookStore(database), egress(settings)
+    lease = settings.publish_seconds + _LEAST_LEASE
+    submissions = PostgresSubmissions(database, expiry_hours=settings.idempotency_hours, lease=lease)
     return Parts(
         publisher=publisher,
         blobs=open_blobs(settings.blobs),
@@ -77,7 +82,9 @@ def connect(settings: Settings) -> Parts:
         load=LoadView(settings.broker),
         keys=keys,
         entries=entries,
+        submissions=submissions,
         webhooks=hooks,
+        failpoints=Failpoints(settings.slot, settings.run_dir),
         webhook_secrets=signer(secrets),
         webhook_urls=urls,
         own_tokens=OwnTokens(settings.public_url, secrets, entries) if settings.public_url else None,
@@ -89,6 +96,7 @@ def connect(settings: Settings) -> Parts:
             letters.close,
             keys.close,
             hooks.close,
+            submissions.close,
             urls.close,
             fetcher.aclose,
             search.close,

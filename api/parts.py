@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -12,8 +12,18 @@ from api.auth.identities import KeyReader, Tokens
 from api.auth.own_tokens import OwnTokens
 from producers.lag import GroupLag
 from schemas.control import LoadReport
+from schemas.failpoints import Failpoints
 from schemas.ids import JobIds
-from schemas.ports import BlobStore, JobReader, KeyStore, LetterReader, Publisher, TextEmbedder, VectorSearch
+from schemas.ports import (
+    BlobStore,
+    JobReader,
+    KeyStore,
+    LetterReader,
+    Publisher,
+    Submissions,
+    TextEmbedder,
+    VectorSearch,
+)
 from schemas.settings import Settings
 from schemas.webhook_ports import UrlCheck, WebhookSecrets, WebhookStore
 
@@ -80,9 +90,11 @@ class Parts:
     load: LoadReader
     keys: KeyStore
     entries: KeyReader
+    submissions: Submissions
     webhooks: WebhookStore
     webhook_secrets: WebhookSecrets
     webhook_urls: UrlCheck
+    failpoints: Failpoints = field(default_factory=lambda: Failpoints("", None))
     own_tokens: OwnTokens | None = None
     issuers: tuple[Tokens, ...] = ()
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import fairness, machine, pipeline, prepare, queueing, sinks, streams
+from bench import fairness, machine, pipeline, prepare, queueing, sinks, streams, webhooks
 
 ITEMS: dict[str, ModuleType] = {
     "pipeline": pipeline,
@@ -16,6 +16,7 @@ ITEMS: dict[str, ModuleType] = {
     "prepare": prepare,
     "fairness": fairness,
     "queueing": queueing,
+    "webhooks": webhooks,
 }
 """Each module has `TITLE`, `run(say) -> result with "verdict"`, and `page(result) -> lines`."""
 

@@ -14,8 +14,9 @@ from cli.errors import CliError, Exit
 
 StepName = Literal["prepare", "ocr", "chunk", "embed"]
 SinkName = Literal[
-    "dispatcher", "projector", "index-pgvector", "index-weaviate", "relay", "eraser", "dead-letters", "reconciler"
-]
+    "dispatcher", "projector", "index-pgvector", "index-weaviate", "relay", "eraser", "dead-letters", "reconciler",
+    "webhooks",
+]  # fmt: skip
 
 _MEMBER = (
     "KAFKA", "KAFKA_*", "BLOBS", "SLOT", "RUN_DIR", "METRICS_*", "DEV", "SESSION_SECONDS", "PUBLISH_SECONDS", "STREAM",
@@ -26,11 +27,12 @@ READS = {
     "sink": (
         *_MEMBER, "POSTGRES", "WEAVIATE", "WEAVIATE_*", "TENANT_TOPICS", "OUTBOX_DAYS", "DEADLINE_HOURS",
         "OVERDUE_SECONDS", "RECONCILE_SECONDS", "SWEEP_SECONDS", "DEAD_LETTER_DAYS", "WEIGHTS", "INTERACTIVE_ALLOWANCE",
+        "ID_KEYS", "PUBLIC_URL", "WEBHOOK_*",
     ),
     "api": (
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",
         "ENGINES", "UPLOAD_LIMIT", "DEADLINE_HOURS", "PUBLISH_SECONDS", "SLOT", "RUN_DIR", "MAX_STREAMS",
-        "MAX_WAITING_*", "PUBLIC_URL", "ISSUERS",
+        "MAX_WAITING_*", "PUBLIC_URL", "ISSUERS", "WEBHOOK_*", "IDEMPOTENCY_HOURS",
     ),
 }  # fmt: skip
 """Settings by process, without `HEADRACE_`; a star stands for every name that begins so."""

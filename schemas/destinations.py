@@ -58,7 +58,7 @@ class Destination:
     def authority(self) -> str:
         """`host[:port]` as the header `Host` says it: an IPv6 address in brackets, no port that is the scheme's own."""
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{bracketed(self.host)}{port}"
+        return f"[{self.host}]{port}" if ":" in self.host else f"{self.host}{port}"
 
     @property
     def url(self) -> str:
@@ -148,11 +148,6 @@ class Destinations:
         return any(each in network for network in self.allow for each in (address, mapped) if each is not None)
 
 
-def bracketed(host: object) -> str:
-    """A host or address as URLs say it: IPv6 in brackets."""
-    return f"[{host}]" if ":" in str(host) else str(host)
-
-
 def _public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC)
@@ -167,7 +162,7 @@ def _host(text: str) -> tuple[str, Address | None]:
                 raise DestinationRefused("the URL's address must have no zone")
             address = ipaddress.IPv6Address(text[1:-1])
             return str(address), address
-        name = text.lower() if text.isascii() else idna.encode(text, uts46=True, std3_rules=True).decode()
+        name = text.lower() if text.isascii() else idna.encode(text, uts46=True).decode()
         name = name.removesuffix(".")
         if _NAME.fullmatch(name) is None:
             raise DestinationRefused("the URL's host is no name that can be resolved")

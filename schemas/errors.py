@@ -6,6 +6,7 @@ HeadraceError
 │   │   DecodeTimeout PoisonRecord
 │   ├── BadRequest Unauthorized Forbidden NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
 │   │   KeyEnded DestinationRefused TooManyEndpoints WrongCode AlreadyVerified
+│   │   IdempotencyKeyReused IdempotencyInProgress
 │   └── TooManyPagesWaiting   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
@@ -203,6 +204,21 @@ class KeyEnded(InputError):
     code = "key_ended"
     status = 409
     title = "The API key has expired or was revoked; make a new one"
+
+
+class IdempotencyKeyReused(InputError):
+    """The key stands for another payload."""
+
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key was used for another request; take a new one"
+
+
+class IdempotencyInProgress(InputError):
+    """The request that first brought the key is not answered yet, or its process died a moment ago."""
+
+    code = "idempotency_in_progress"
+    status = 409
+    title = "A request with this Idempotency-Key is under way; send it again later"
 
 
 class DestinationRefused(InputError):

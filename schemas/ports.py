@@ -266,6 +266,36 @@ class KeyStore(Protocol):
         ...
 
 
+class Taken(NamedTuple):
+    """What a key stands for: the id of a job that is ours to publish, or the answer that was given before."""
+
+    job: str = ""
+    answer: str = ""
+
+
+class Submissions(Protocol):
+    """Submissions by `Idempotency-Key`: one row a tenant and key, before anything is published.
+
+    All raise `DependencyDown`.
+    """
+
+    async def take(self, tenant: str, key: str, fingerprint: str, job: str) -> Taken:
+        """Take a key for `job`, or for the job that it was taken for before and that may not have been published.
+
+        Raises `IdempotencyKeyReused` where it stands for another payload, `IdempotencyInProgress` while another
+        request publishes.
+        """
+        ...
+
+    async def done(self, tenant: str, key: str, job: str, answer: str) -> None:
+        """The job is on the log; from now on repeats are given this answer."""
+        ...
+
+    async def give_up(self, tenant: str, key: str, job: str) -> None:
+        """The job may not be on the log."""
+        ...
+
+
 class TextEmbedder(Protocol):
     """Text to vector, for queries. All is blocking (CPU), and the first use loads the model."""
 

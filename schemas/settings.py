@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """Port of `/livez`, `/readyz` and `/metrics`; 0 for none."""
     metrics_host: str = "127.0.0.1"
     """Address of `metrics_port`: `0.0.0.0` in a container, where others scrape it."""
+    idempotency_hours: float = Field(default=24, gt=0)
+    """How long a submission's `Idempotency-Key` is remembered."""
     webhook_schedule: Annotated[tuple[float, ...], NoDecode] = WEBHOOK_SCHEDULE
     """Seconds before each attempt of a webhook, by commas; behind the last it is given up."""
     webhook_seconds: float = Field(default=15, gt=0, le=30)

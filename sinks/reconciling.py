@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
-from schemas.lifetimes import lifetimes
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from schemas.lifetimes import Lifetimes, lifetimes
 from schemas.settings import Settings
 from sinks.blob_sweep import BlobSweep
 from sinks.blobs import open_blobs
@@ -50,7 +52,7 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
         ]
         lives = lifetimes(settings.dead_letter_days)
         found += [
-            Duty("rows", settings.sweep_seconds, RowSweep(engine, lives, timedelta(days=settings.webhook_days)).run),
+            Duty("rows", settings.sweep_seconds, _rows(engine, lives, settings).run),
             Duty("orders", settings.sweep_seconds, OrderSweep(engine, settings.broker, settings.publish_seconds).run),
             Duty("blobs", settings.sweep_seconds, BlobSweep(engine, open_blobs(settings.blobs), lives).run),
         ]
@@ -61,6 +63,11 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
             closing.push_async_callback(passages.close)
             found.append(Duty("weaviate", settings.reconcile_seconds, passages.run))
         yield found
+
+
+def _rows(engine: AsyncEngine, lives: Lifetimes, settings: Settings) -> RowSweep:
+    days, hours = settings.webhook_days, settings.idempotency_hours
+    return RowSweep(engine, lives, message=timedelta(days=days), key=timedelta(hours=hours))
 
 
 async def _serve(settings: Settings, ready: Callable[[], object], holding: Callable[[float], object]) -> int:

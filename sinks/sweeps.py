@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from schemas.lifetimes import LEFTOVER, Lifetimes
+from schemas.lifetimes import DRAFT, LEFTOVER, Lifetimes
 from schemas.topics import DOCUMENTS, EVENTS, JOBS
 from sinks.postgres.engine import transaction
 from sinks.postgres.rows import packed
@@ -45,6 +45,10 @@ _SLICES = text("""
 _MESSAGES = text("""
     DELETE FROM webhook_messages WHERE id = ANY(ARRAY(SELECT id FROM webhook_messages WHERE at < :before LIMIT :batch))
 """)
+_KEYS = text("""
+    DELETE FROM idempotency_keys
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM idempotency_keys WHERE created_at < :before LIMIT :batch))
+""")
 # The row of the document stays: it says up to which revision nothing of it is to come back.
 _DELETED = text("""
     WITH gone AS (
@@ -70,7 +74,13 @@ async def low_water(engine: AsyncEngine) -> datetime | None:
 class RowSweep:
     """One round over the tables that only grow."""
 
-    def __init__(self, engine: AsyncEngine, lives: Lifetimes, message: timedelta = timedelta(days=30)) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        lives: Lifetimes,
+        message: timedelta = timedelta(days=30),
+        key: timedelta = timedelta(days=1),
+    ) -> None:
         self._engine = engine
         self._plan = (
             ("inbox_rows", _INBOX, lives.inbox),
@@ -79,6 +89,7 @@ class RowSweep:
             ("waiting_rows", _SLICES, LEFTOVER),
             ("jobs_of_deleted_documents", _DELETED, lives.named),
             ("webhook_messages", _MESSAGES, message),
+            ("idempotency_keys", _KEYS, DRAFT + key),
         )
 
     async def run(self, *, dry: bool = False) -> Counter[str]:

@@ -33,6 +33,7 @@ from schemas.ports import Backlog, ChosenLetter, Query, StoredLetter, Submission
 from schemas.records import Outgoing
 from schemas.settings import Settings
 from sinks.webhooks.signing import Signer
+from tests.fake_submissions import FakeSubmissions
 from tests.fake_webhooks import FakeWebhooks, NoCheck
 
 KEYS = {"demo-key": "demo", "other-key": "other"}
@@ -365,6 +366,7 @@ class World:
     letters: FakeLetters = field(default_factory=FakeLetters)
     load: FakeLoad = field(default_factory=FakeLoad)
     entries: FakeEntries = field(default_factory=FakeEntries)
+    submissions: FakeSubmissions = field(default_factory=FakeSubmissions)
     webhooks: FakeWebhooks = field(default_factory=FakeWebhooks)
     ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
     upload_limit: int = 1_000_000
@@ -379,5 +381,5 @@ class World:
         return Parts(
             self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag,
             self.letters,
-            self.load, self.keys, self.entries, self.webhooks, Signer({1: b"secret"}), NoCheck(),
+            self.load, self.keys, self.entries, self.submissions, self.webhooks, Signer({1: b"secret"}), NoCheck(),
         )  # fmt: skip

@@ -1,33 +1,31 @@
 """Jobs: submit a document, list them, ask how far one is, fetch what was read."""
 
-import re
 import secrets
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
 
+from api import idempotency
 from api.auth.doors import JobsRead, JobsWrite
 from api.auth.identity import Identity
 from api.errors import FieldProblem, InvalidRequest, declare
 from api.etags import is_known, tag_of
+from api.idempotency import IdempotencyKey
 from api.parts import Parts, PartsOf
 from api.preferences import cancel_after, wait_seconds
 from api.streams import EventStreams
-from api.uploads import MOST_SECONDS, SubmitFields, Upload, receive
+from api.submitting import JobAccepted, publish, submitted
+from api.uploads import MOST_SECONDS, SubmitFields, receive
 from producers import queueing
-from schemas import plans, topics
-from schemas.codec import encode, submission_id
-from schemas.documents import JobSubmitted
-from schemas.envelope import Envelope, child_span, new_trace
 from schemas.errors import (
     BadRequest,
     Conflict,
     DependencyDown,
     EmptyInput,
     Gone,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
     LogUnavailable,
     NotFound,
     Overloaded,
@@ -36,7 +34,6 @@ from schemas.errors import (
     UnsupportedMedia,
 )  # fmt: skip
 from schemas.jobs import TERMINAL, JobList, JobQuery, JobResult, JobState, JobView
-from schemas.plans import Plan
 from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -47,7 +44,6 @@ _CancelAfter = Annotated[
 ]
 # Clocks of API processes and brokers may differ, and a publish may take `publish_seconds` after the id was issued.
 _MARGIN = timedelta(seconds=30)
-_TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _FORM = {
     "requestBody": {
         "required": True,
@@ -68,20 +64,6 @@ _FORM = {
 }
 
 
-class JobAccepted(BaseModel):
-    """A job that the log has confirmed: from now on it survives any crash."""
-
-    id: str
-    state: JobState = JobState.QUEUED
-    document_id: str
-    revision: int = Field(description="Microseconds since 1970 when it was accepted; a newer one replaces an older.")
-    pipeline: str
-    filename: str
-    size: int
-    sha256: str
-    created_at: AwareDatetime
-
-
 @router.post(
     "",
     status_code=202,
@@ -95,6 +77,8 @@ class JobAccepted(BaseModel):
             EmptyInput,
             InvalidRequest,
             TooManyPagesWaiting,
+            IdempotencyKeyReused,
+            IdempotencyInProgress,
             LogUnavailable,
             DependencyDown,
             Overloaded,
@@ -109,16 +93,21 @@ async def submit(
     parts: PartsOf,
     prefer: _Prefer = "",
     given_up: _CancelAfter = None,
+    given_key: IdempotencyKey = None,
 ) -> JobAccepted | Response:
     """Store the document, put the job on the log, answer 202 once the log has confirmed it.
 
-    Where too much waits already it is refused before it is read, and `Retry-After` says when there may be room. Never
-    touches PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload
-    must not make it look old.
+    Where too much waits already it is refused before it is read, and `Retry-After` says when there may be room. Needs
+    no PostgreSQL. The id is issued after the upload: it tells when the job was accepted, and a slow upload must not
+    make it look old.
+
+    With an `Idempotency-Key` a submission that is sent again within a day is answered as before, with the header
+    `Idempotent-Replayed: true`, and no second job is made. One row is written first, so PostgreSQL must be there.
 
     With `Prefer: wait=10` the answer is 200 and the job as it ended, where it ends within so many seconds (at most 60);
     202 as ever where it does not, or where the database that knows of its end is away.
     """
+    name = idempotency.parsed(given_key)
     request.app.state.admission.check(who.tenant)  # before the body is read
     span = cancel_after(given_up, MOST_SECONDS)
     key = f"{who.tenant}/{secrets.token_hex(16)}/source"
@@ -127,30 +116,20 @@ async def submit(
         await parts.blobs.delete(key)
         raise BadRequest("give either Cancel-After or deadline_seconds")
     span = span or upload.fields.deadline_seconds
-    at = time.time()
-    job = parts.ids.issue(who.tenant, at=at)
-    plan = plans.document(parts.settings.indexes)
-    within = timedelta(seconds=span) if span else timedelta(hours=parts.settings.deadline_hours)
-    envelope = _envelope(job, who.tenant, plan, upload, at, within, request.headers.get("traceparent", ""))
-    payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=plan.pipeline)
-    # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
-    await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
+    trace = request.headers.get("traceparent", "")
+    if name is None:
+        accepted = await publish(parts, who.tenant, upload, span, trace)
+    else:
+        accepted, replayed = await submitted(parts, who.tenant, upload, span, trace, name)
+        if replayed:
+            response.headers["Idempotent-Replayed"] = "true"
     request.app.state.metrics.accepted()
-    response.headers["Location"] = f"/v1/jobs/{job}"
+    response.headers["Location"] = f"/v1/jobs/{accepted.id}"
     if (seconds := wait_seconds(prefer)) is not None:
         response.headers["Preference-Applied"] = f"wait={seconds}"
-        if (view := await _waited(request, who, job, parts, seconds)) is not None:
+        if (view := await _waited(request, who, accepted.id, parts, seconds)) is not None:
             return Response(view.model_dump_json(), 200, dict(response.headers), "application/json")
-    return JobAccepted(
-        id=job,
-        document_id=envelope.document,
-        revision=envelope.revision,
-        pipeline=plan.pipeline,
-        filename=upload.filename,
-        size=upload.claim.size,
-        sha256=upload.claim.sha256,
-        created_at=envelope.at,
-    )
+    return accepted
 
 
 @router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
@@ -227,24 +206,3 @@ async def view_of(job: str, tenant: str, parts: Parts, issued: datetime) -> JobV
     if through is not None and issued < through - _MARGIN:
         raise Gone("the job is no longer kept")
     return JobView(id=job, state=JobState.QUEUED, created_at=issued, projected_through=through)
-
-
-def _envelope(
-    job: str, tenant: str, plan: Plan, upload: Upload, accepted: float, within: timedelta, trace: str
-) -> Envelope:
-    fields, at = upload.fields, datetime.fromtimestamp(accepted, UTC)
-    return Envelope(
-        id=submission_id(job, upload.claim.sha256, 1),
-        kind=JobSubmitted.kind(),
-        at=at,
-        job=job,
-        run=1,
-        part=0,
-        tenant=tenant,
-        plan=plan.hash,
-        lane=fields.lane,
-        deadline=at + within,
-        document=fields.document_id or f"doc_{secrets.token_hex(12)}",
-        revision=int(accepted * 1_000_000),
-        traceparent=child_span(trace) if _TRACE.fullmatch(trace) else new_trace(),
-    )

@@ -163,6 +163,8 @@ class Stack:
             "HEADRACE_DEV": "true",
             **(ENGINES if group in ("api", "worker") else SMALL),
         }
+        if group == "api" or name.startswith("webhooks-"):  # receivers on this machine, to try it
+            told["HEADRACE_WEBHOOK_ALLOW"] = inherited.get("HEADRACE_WEBHOOK_ALLOW") or "127.0.0.0/8,::1/128"
         if group == "api":
             told["HEADRACE_ID_KEYS"] = json.dumps(self._secrets.id_keys)
             told["HEADRACE_API_KEYS"] = json.dumps(self._secrets.hashed_api_keys())

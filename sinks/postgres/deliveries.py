@@ -61,9 +61,10 @@ class Deliveries:
         Endpoints that are disabled by it are told of to the tenant's others; returns their ids.
         """
         async with transaction(self._engine) as connection:
-            await bulk(connection, sql.SETTLE, outcomes)
+            # Endpoints before their deliveries, as whoever changes or removes an endpoint locks them.
             values = {"rows": packed(endpoints), "longest": self._longest}
             ended = [row for row in await connection.execute(sql.JUDGE, values) if row.ends]
+            await bulk(connection, sql.SETTLE, outcomes)
             await self._tell(connection, ended)
         return [row.id for row in ended]
 

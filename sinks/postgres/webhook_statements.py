@@ -93,7 +93,9 @@ JUDGE = text("""
         SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS seen (endpoint text, well boolean, lately boolean,
             gone boolean, proved boolean, code text, at timestamptz)
     ), locked AS (
-        SELECT id FROM webhook_endpoints WHERE id IN (SELECT endpoint FROM seen) ORDER BY id FOR NO KEY UPDATE
+        SELECT id FROM webhook_endpoints JOIN seen ON endpoint = id
+        WHERE NOT well OR proved OR webhook_endpoints.failing_since IS NOT NULL
+        ORDER BY id FOR NO KEY UPDATE OF webhook_endpoints
     ), judged AS (
         SELECT id, seen.*, state, failing_since,
             gone OR NOT lately AND failing_since < seen.at - make_interval(secs => :longest) AS ends

@@ -1,8 +1,7 @@
 """The way out to addresses that callers chose: each attempt is judged, pinned to what was judged, and bounded.
 
 What is connected to is an address, never a name that could resolve to another one by then; the name goes into `Host`,
-SNI and the certificate's check. Requests go through a bare transport, as a client would add what callers must not
-steer: redirects, cookies, and proxies and passwords of this machine's environment.
+SNI and the certificate's check.
 """
 
 import asyncio
@@ -14,29 +13,23 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-import httpx2
+import httpcore2
 
-from schemas.destinations import Address, Destination, Destinations, bracketed
+from schemas.destinations import Address, Destination, Destinations
 from schemas.errors import DestinationRefused
+from sinks.webhooks.wire import CONNECT_SECONDS, Heard, Route, Wire
 
 log = logging.getLogger(__name__)
 Failure = Literal["", "refused", "unresolved", "unreachable", "tls", "timeout", "broken"]
 Resolver = Callable[[str], Iterable[Address]]
 """All addresses of a name, in the order to use them; blocks, in a thread. Raises OSError where there are none."""
-MOST_BYTES = 64 * 1024
-"""Of an answer's body; what is beyond is not read, and the connection closed."""
 REUSE_SECONDS = 5.0
 """How old the addresses of a name may become."""
-_CONNECT_SECONDS = 10.0
-_KEPT_SECONDS = 30.0
-_KEPT_CONNECTIONS = 8
 _LOOKUPS = 256  # a thread that asks a dead name server is away for half a minute, whoever stopped waiting for it
-_RETRY_AFTER_CHARACTERS = 64
-_OURS = frozenset({"host", "accept-encoding", "content-length", "transfer-encoding", "connection", "te", "upgrade"})
 
 
 @dataclass(slots=True)
@@ -57,42 +50,6 @@ class Answer:
 
 class _Unresolved(Exception):
     """The name has no address, or its name servers do not answer."""
-
-
-class _Route(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    address: Address
-
-
-class _Line:
-    """Connections of one route, and how many requests are under way on them."""
-
-    def __init__(self, route: _Route, context: ssl.SSLContext) -> None:
-        kept = httpx2.Limits(max_keepalive_connections=_KEPT_CONNECTIONS, keepalive_expiry=_KEPT_SECONDS)
-        self.route = route
-        self.transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=kept)
-        self.users = 0
-
-
-@dataclass(slots=True)
-class _Heard:
-    """How far a request came, for when it goes no further. `stream` is the connection made for it, if any."""
-
-    resolved: bool = False
-    connecting: bool = False
-    handshaking: bool = False
-    status: int | None = None
-    retry_after: str = ""
-    body: bytearray = field(default_factory=bytearray)
-    stream: Any = None
-
-    async def trace(self, event: str, told: Mapping[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
-            self.stream = told["return_value"]
-        self.connecting |= event == "connection.connect_tcp.started"
-        self.handshaking |= event == "connection.start_tls.started"
 
 
 class _Names:
@@ -140,11 +97,11 @@ class Session:
         self._seconds = seconds
         self._closed = closed
         self._open = True
-        self._line: _Line | None = None
+        self._wire: Wire | None = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send, and read the answer, all of it within the egress's seconds. Raises nothing but CancelledError."""
-        begun, heard, error = time.monotonic(), _Heard(), ""
+        begun, heard, error = time.monotonic(), Heard(), ""
         try:
             async with asyncio.timeout(self._seconds):
                 await self._send(url, headers, body, heard)
@@ -156,55 +113,53 @@ class Session:
         """Let connections go, those with a request under way when it ends; none is kept from now on."""
         self._open = False
         self._closed(self)
-        line, self._line = self._line, None
-        if line is not None and not line.users:
-            await line.transport.aclose()
+        wire, self._wire = self._wire, None
+        if wire is not None and not wire.users:
+            await wire.close()
 
-    async def _send(self, url: str, headers: Mapping[str, str], body: bytes, heard: _Heard) -> None:
+    async def _send(self, url: str, headers: Mapping[str, str], body: bytes, heard: Heard) -> None:
         try:
             await self._attempt(url, headers, body, heard, fresh=False)
-        except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+        except (httpcore2.NetworkError, httpcore2.RemoteProtocolError):
             # A peer may close a kept connection at any moment. What it had taken by then is sent to it twice.
             if heard.connecting or heard.status is not None:
                 raise
             await self._attempt(url, headers, body, heard, fresh=True)
 
-    async def _attempt(self, url: str, headers: Mapping[str, str], body: bytes, heard: _Heard, *, fresh: bool) -> None:
+    async def _attempt(self, url: str, headers: Mapping[str, str], body: bytes, heard: Heard, *, fresh: bool) -> None:
         destination = self._destinations.parse(url)
-        found = await self._names.addresses(destination, min(_CONNECT_SECONDS, self._seconds))
+        found = await self._names.addresses(destination, min(CONNECT_SECONDS, self._seconds))
         if not found:
             raise _Unresolved
         self._destinations.judge(destination, found)
         heard.resolved = True
-        route = self._route(destination, found)
-        request = _request(destination, route.address, headers, body, heard, self._seconds)
-        async with self._on_line(route, fresh=fresh) as transport:
-            await _exchange(transport, request, heard)
+        async with self._wired(self._route(destination, found), fresh=fresh) as wire:
+            await wire.post(destination, headers, body, self._seconds, heard)
 
-    def _route(self, destination: Destination, found: tuple[Address, ...]) -> _Route:
+    def _route(self, destination: Destination, found: tuple[Address, ...]) -> Route:
         """To the address that connections are kept to, if it is still among those found; else to the first."""
-        routes = [_Route(destination.scheme, destination.host, destination.port, address) for address in found]
-        return self._line.route if self._line and self._line.route in routes else routes[0]
+        routes = [Route(destination.scheme, destination.host, destination.port, address) for address in found]
+        return self._wire.route if self._wire and self._wire.route in routes else routes[0]
 
     @contextlib.asynccontextmanager
-    async def _on_line(self, route: _Route, *, fresh: bool) -> AsyncIterator[httpx2.AsyncHTTPTransport]:
+    async def _wired(self, route: Route, *, fresh: bool) -> AsyncIterator[Wire]:
         """Connections of the route, new ones where `fresh`; after a failure they serve nobody who comes later."""
-        line, before = self._line, None
-        if line is None or line.route != route or fresh:
-            line, before = _Line(route, self._context), line
-            self._line = line if self._open else None
-        line.users += 1
+        wire, before = self._wire, None
+        if wire is None or wire.route != route or fresh:
+            wire, before = Wire(route, self._context), wire
+            self._wire = wire if self._open else None
+        wire.users += 1
         try:
             if before is not None and not before.users:
-                await before.transport.aclose()
-            yield line.transport
+                await before.close()
+            yield wire
         except BaseException:
-            self._line = None if self._line is line else self._line
+            self._wire = None if self._wire is wire else self._wire
             raise
         finally:
-            line.users -= 1
-            if self._line is not line and not line.users:
-                await line.transport.aclose()
+            wire.users -= 1
+            if self._wire is not wire and not wire.users:
+                await wire.close()
 
 
 class Egress:
@@ -227,7 +182,7 @@ class Egress:
         self._seconds = seconds
         self._resolve = resolve or _addresses_of
         self._clock = clock
-        self._context = httpx2.create_ssl_context()
+        self._context = httpcore2.default_ssl_context()
         if ca is not None:
             self._context.load_verify_locations(cafile=ca)
         self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhook-names")
@@ -242,7 +197,7 @@ class Egress:
     async def check(self, url: str) -> None:
         """Raises `DestinationRefused` unless something might be sent there now; what is sent is judged again."""
         destination = self._destinations.parse(url)
-        found = await self._names().addresses(destination, min(_CONNECT_SECONDS, self._seconds))
+        found = await self._names().addresses(destination, min(CONNECT_SECONDS, self._seconds))
         self._destinations.judge(destination, found)
 
     async def close(self) -> None:
@@ -255,59 +210,20 @@ class Egress:
         return _Names(self._threads, self._resolve, self._clock)
 
 
-def _request(
-    destination: Destination, address: Address, headers: Mapping[str, str], body: bytes, heard: _Heard, seconds: float
-) -> httpx2.Request:
-    """The request to an address, as the one to the name; what frames it is ours to say."""
-    ours = {"host": destination.authority, "accept-encoding": "identity"}
-    return httpx2.Request(
-        "POST",
-        f"{destination.scheme}://{bracketed(address)}:{destination.port}/",
-        headers={name: value for name, value in headers.items() if name.lower() not in _OURS} | ours,
-        content=body,
-        extensions={
-            "target": destination.target.encode(),
-            "sni_hostname": destination.host,
-            "timeout": httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)).as_dict(),
-            "trace": heard.trace,
-        },
-    )
-
-
-async def _exchange(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request, heard: _Heard) -> None:
-    try:
-        answer = await transport.handle_async_request(request)
-    except BaseException:
-        # The library forgets a connection whose handshake is called off, and it would stay until the peer ends it.
-        if heard.stream is not None:
-            await heard.stream.aclose()
-        raise
-    try:
-        heard.status = answer.status_code
-        heard.retry_after = answer.headers.get("retry-after", "")[:_RETRY_AFTER_CHARACTERS]
-        async with contextlib.aclosing(answer.aiter_raw()) as pieces:
-            async for piece in pieces:
-                heard.body += piece[: MOST_BYTES - len(heard.body)]
-                if len(heard.body) == MOST_BYTES:
-                    break
-    finally:
-        await answer.aclose()
-
-
-def _word(fault: Exception, heard: _Heard) -> Failure:
+def _word(fault: Exception, heard: Heard) -> Failure:
     """The word for what went wrong."""
     match fault:
         case DestinationRefused():
             return "refused"
         case _Unresolved():
             return "unresolved"
-        case TimeoutError() | httpx2.TimeoutException():
+        case TimeoutError() | httpcore2.TimeoutException():
             return "timeout" if heard.resolved else "unresolved"
-        case httpx2.ConnectError():
+        case httpcore2.ConnectError():
             return "tls" if heard.handshaking else "unreachable"
         case ssl.SSLError():  # a handshake of TLS 1.3 may be refused after it has ended on our side
             return "tls"
-        case httpx2.HTTPError():
+        case httpcore2.NetworkError() | httpcore2.ProtocolError():
             return "broken"
     log.error("a webhook was not sent: %s", type(fault).__name__)
     return "broken"

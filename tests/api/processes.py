@@ -21,8 +21,11 @@ KEY = {"authorization": "Bearer k"}
 
 
 @contextmanager
-def apis(folder: Path, log: str, database: str, count: int = 1) -> Iterator[list[str]]:
-    """`count` API processes on one shared socket; yields its URL, then each process's own."""
+def apis(folder: Path, log: str, database: str, count: int = 1, killed: int = 0) -> Iterator[list[str]]:
+    """`count` API processes on one shared socket; yields its URL, then each process's own.
+
+    The first `killed` of them are killed meanwhile.
+    """
     owned = ports.free(count)
     environment = os.environ | {
         "HEADRACE_KAFKA": log,
@@ -58,7 +61,7 @@ def apis(folder: Path, log: str, database: str, count: int = 1) -> Iterator[list
             for child in children:
                 child.terminate()
             codes = [child.wait(20) for child in children]
-    assert codes == [-signal.SIGTERM] * count
+    assert codes == [-signal.SIGKILL] * killed + [-signal.SIGTERM] * (count - killed)
 
 
 def ask(method: str, url: str, **body: object) -> httpx2.Response:

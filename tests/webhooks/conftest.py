@@ -1,10 +1,16 @@
-"""A database of its own for each test."""
+"""A database for each module, without endpoints at the begin of each test."""
 
 import pytest
 
-from tests.sinks.databases import Database, fresh
+from tests.sinks.databases import Database, fresh, rows
+
+
+@pytest.fixture(scope="module")
+def migrated(postgres: str) -> Database:
+    return fresh(postgres)
 
 
 @pytest.fixture
-def database(postgres: str) -> Database:
-    return fresh(postgres)
+async def database(migrated: Database) -> Database:
+    await rows(migrated.admin, "TRUNCATE webhook_endpoints, webhook_messages CASCADE")
+    return migrated

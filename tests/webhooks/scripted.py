@@ -62,12 +62,14 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(script: Script | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    """A server on every 127.x.x.x; bytes are what it answers to every request."""
+async def serving(
+    script: Script | bytes, tls: ssl.SSLContext | None = None, at: tuple[str, int] = ("0.0.0.0", 0)
+) -> AsyncIterator[Server]:
+    """A server, on every 127.x.x.x if not told where; bytes are what it answers to every request."""
     server = Server(saying(script) if isinstance(script, bytes) else script)
     if tls is not None:
         tls.sni_callback = lambda _, name, __: server.names.append(name)
-    listening = socket.create_server(("0.0.0.0", 0))
+    listening = socket.create_server(at)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     async with await asyncio.start_server(server.met, sock=listening, ssl=tls) as accepting:
         server.port = listening.getsockname()[1]

@@ -41,6 +41,7 @@ MALFORMED = [
     "https://a@hook.example/", "https://a:b@hook.example/", "https://@hook.example/", "https://8.8.8.8@127.0.0.1/",
     "https://hook.example\\@127.0.0.1/", "https://hook.example#@127.0.0.1/", "https://hook.example/#x",
     "https://hook.example/\r\nHost: evil", "https://hook.example/%0d%0a\n", "https://hook.example/a b",
+    "https://hook.example/a\\b",
     "https://ho\tok/", "\thttps://hook.example/", " https://hook.example/", "https://hook.example/\x00",
     "https://hook.example/\x7f", "https://hook.example/\u2028", "https://hook.example/\xa0",
     "https://ho\u200bok.example/", "https://a\ud800/", f"https://hook.example/{'a' * 2048}",
@@ -53,18 +54,37 @@ NOT_IN_PUBLIC = [
 
 
 @pytest.mark.parametrize("host", INNER_HOSTS)
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_no_form_of_an_inner_host_is_read(scheme: str, host: str) -> None:
-    with pytest.raises(DestinationRefused):
-        PUBLIC.parse(f"{scheme}://{host}/")
+def test_no_form_of_an_inner_host_is_read(host: str) -> None:
+    for scheme in ("http", "https"):
+        with pytest.raises(DestinationRefused):
+            PUBLIC.parse(f"{scheme}://{host}/")
 
 
 @pytest.mark.parametrize("url", MALFORMED)
-@pytest.mark.parametrize("destinations", [PUBLIC, HOME], ids=["public", "home"])
-def test_what_is_no_url_in_every_reader_s_eyes_is_refused(destinations: Destinations, url: str) -> None:
-    with pytest.raises(DestinationRefused) as refused:
-        destinations.parse(url)
-    assert (refused.value.status, refused.value.code) == (422, "webhook_url_refused")
+def test_what_is_no_url_in_every_reader_s_eyes_is_refused(url: str) -> None:
+    for destinations in (PUBLIC, HOME):
+        with pytest.raises(DestinationRefused) as refused:
+            destinations.parse(url)
+        assert (refused.value.status, refused.value.code) == (422, "webhook_url_refused")
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        ("https://me:secret@hook.example/", "no user or password"),
+        ("https://me@[::1]/", "no user or password"),
+        ("http://hook.example/secret", "begin with https://"),
+        ("https://hook.example:22/", "one of 443, 8443"),
+        ("https://hook.example/#secret", "no fragment"),
+        ("https://hook.example/secret\\", "backslashes"),
+        ("https://127.1/secret", "neither a name nor an address"),
+        ("https://printer.local/secret", "private networks"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_and_repeats_nothing(url: str, detail: str) -> None:
+    with pytest.raises(DestinationRefused, match=detail) as refused:
+        PUBLIC.parse(url)
+    assert "secret" not in refused.value.detail
 
 
 @pytest.mark.parametrize("url", NOT_IN_PUBLIC)

@@ -1,0 +1,198 @@
+"""The routes of webhooks over real tables: what an owner sees, and what a stranger does not."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from api.app import create_app
+from schemas.destinations import Destinations
+from schemas.webhooks import MOST_ENDPOINTS, message_id
+from sinks.webhooks.egress import Egress
+from tests import fakes
+from tests.sinks.databases import Database, rows
+from tests.webhooks.receivers import answering, in_turn
+from tests.webhooks.worlds import LOCAL, SIGNER, World, delivering, ended
+
+PATH = "/v1/webhook-endpoints"
+REFUSED = (
+    "http://127.0.0.1/", "https://127.0.0.1/", "https://localhost/", "https://0/", "https://2130706433/",
+    "https://0x7f.1/", "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://169.254.169.254/",
+    "https://[fd00:ec2::254]/", "https://168.63.129.16/", "https://100.100.100.200/",
+    "https://metadata.google.internal/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/",
+    "https://[::127.0.0.1]/", "https://224.0.0.1/", "https://100.64.0.1/", "https://a@example.com/",
+    "https://example.com\\@127.0.0.1/", "https://1.1.1.1:22/", "https://1.1.1.1:6379/", "gopher://1.1.1.1/",
+    "file:///etc/passwd", "https://1.1.1.1/#@x", "https://no-such-host.invalid/",
+)  # fmt: skip
+
+
+@dataclass
+class Doors:
+    """The API over the real store, for two tenants."""
+
+    world: World
+    ours: httpx2.AsyncClient
+    theirs: httpx2.AsyncClient
+
+
+@pytest.fixture
+async def doors(database: Database) -> AsyncIterator[Doors]:
+    fake = fakes.World()
+    async with delivering(database, schedule=(0.0, 0.1)) as world:
+        urls = Egress(LOCAL)
+        parts = replace(fake.parts(), webhooks=world.store, webhook_urls=urls, webhook_secrets=SIGNER)
+        transport = httpx2.ASGITransport(create_app(parts))
+        clients = [
+            httpx2.AsyncClient(transport=transport, base_url="http://h", headers={"authorization": f"Bearer {key}"})
+            for key in fakes.KEYS
+        ]
+        yield Doors(world, *clients)
+        for client in clients:
+            await client.aclose()
+        await urls.close()
+
+
+async def _made(doors: Doors, name: str = "here", **wanted: object) -> dict[str, str]:
+    url = doors.world.receivers.url(name, answering(204))
+    answer = await doors.ours.post(PATH, json={"url": url, **wanted})
+    assert answer.status_code == 201, answer.text
+    doors.world.courier.ring()
+    made: dict[str, str] = answer.json()
+    return made
+
+
+async def _active(doors: Doors, name: str = "here", **wanted: object) -> str:
+    made = await _made(doors, name, **wanted)
+    endpoint = await doors.world.store.endpoint("demo", made["id"])
+    assert endpoint is not None
+    await doors.world.state(endpoint, "active")
+    return f"{PATH}/{made['id']}"
+
+
+async def test_an_endpoint_is_made_and_its_secret_told_to_who_may_write(doors: Doors) -> None:
+    url = doors.world.receivers.url("here", answering(204))
+    answer = await doors.ours.post(PATH, json={"url": url, "description": "the archive"})
+    made = answer.json()
+    assert answer.headers["location"] == f"{PATH}/{made['id']}"
+    assert answer.headers["cache-control"] == "no-store"
+    assert (made["state"], made["payload"], made["created_by"][:4]) == ("pending", "thin", "key ")
+    assert made["secrets"][0]["secret"] == SIGNER.secret(made["id"], 1, 1)
+    assert "secrets" not in (await doors.ours.get(answer.headers["location"])).json()
+    assert (await doors.ours.get(PATH)).json()["data"][0]["id"] == made["id"]
+    shown = (await doors.ours.get(f"{PATH}/{made['id']}/secrets")).json()
+    assert shown["secrets"] == made["secrets"]
+
+
+async def test_a_secret_is_rotated_with_an_overlap(doors: Doors) -> None:
+    path = await _active(doors)
+    answer = await doors.ours.post(f"{path}/rotate", json={"overlap_hours": 1})
+    [new, old] = answer.json()["secrets"]
+    assert new["until"] is None
+    assert timedelta(minutes=59) < datetime.fromisoformat(old["until"]) - datetime.now(UTC) <= timedelta(hours=1)
+    assert len((await doors.ours.post(f"{path}/rotate", json={"overlap_hours": 0})).json()["secrets"]) == 1
+
+
+async def test_what_was_delivered_is_listed_shown_and_sent_again(doors: Doors) -> None:
+    path = await _active(doors)
+    tasks = [ended(f"job_{number}") for number in range(3)]
+    await doors.world.intake.write(tasks)
+    ids = await doors.world.came("here", 3)
+    endpoint = await doors.world.store.endpoint("demo", path.rpartition("/")[2])
+    assert endpoint is not None
+    for task in tasks:
+        await doors.world.delivery(endpoint, message_id(task.envelope.id), "delivered")
+    seen, after = [], None
+    while True:
+        params = {"limit": 2} | ({"after": after} if after else {})
+        page = (await doors.ours.get(f"{path}/deliveries", params=params)).json()
+        seen += [each["message"] for each in page["data"] if each["type"].startswith("job.")]
+        if not page["has_more"]:
+            break
+        after = page["next"]
+    assert sorted(seen) == sorted(ids)
+    one = (await doors.ours.get(f"{path}/deliveries/{ids[0]}")).json()
+    assert (one["state"], one["attempts"], one["tried"][0]["status"]) == ("delivered", 1, 204)
+    assert one["tried"][0]["request"]["webhook-id"] == ids[0]
+    assert (await doors.ours.post(f"{path}/deliveries/{ids[0]}/resend")).json() == {"message": ids[0]}
+    doors.world.courier.ring()
+    assert (await doors.world.came("here", 4))[-1] == ids[0]
+    answer = await doors.ours.get(f"{path}/deliveries", params={"after": "nonsense"})
+    assert answer.status_code == 400
+
+
+async def test_it_is_tested_stopped_taken_up_again_and_told_what_it_missed(doors: Doors) -> None:
+    path = await _active(doors)
+    sent = (await doors.ours.post(f"{path}/test")).json()["message"]
+    doors.world.courier.ring()
+    assert await doors.world.came("here", 1) == [sent]
+    stopped = (await doors.ours.patch(path, json={"enabled": False})).json()
+    assert (stopped["state"], stopped["reason"]) == ("disabled", "by_owner")
+    await doors.world.intake.write([ended("job_missed")])
+    assert (await doors.ours.patch(path, json={"enabled": True})).json()["state"] == "active"
+    since = {"since": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
+    assert (await doors.ours.post(f"{path}/replay", json=since)).json() == {"taken": 1}
+    assert (await doors.ours.post(f"{path}/recover", json=since)).json() == {"taken": 0}
+    doors.world.courier.ring()
+    await doors.world.came("here", 2)
+    assert json.loads(doors.world.receivers.came("here")[-1].body)["data"]["job"] == "job_missed"
+
+
+async def test_who_does_not_tell_its_code_back_may_tell_it_here(doors: Doors, database: Database) -> None:
+    doors.world.receivers.mute.add("mute")
+    made = await _made(doors, "mute")
+    path = f"{PATH}/{made['id']}"
+    wrong = await doors.ours.post(f"{path}/verify", json={"code": "guessed"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_code")
+    assert (await doors.ours.post(f"{path}/challenge")).status_code == 202
+    [row] = await rows(database.admin, "SELECT code FROM webhook_endpoints")
+    assert (await doors.ours.post(f"{path}/verify", json={"code": row["code"]})).json()["state"] == "active"
+    again = await doors.ours.post(f"{path}/challenge")
+    assert (again.status_code, again.json()["code"]) == (409, "already_verified")
+
+
+async def test_to_anybody_else_there_is_no_such_endpoint(doors: Doors) -> None:
+    path = await _active(doors)
+    message = f"msg_{'0' * 32}"
+    since = {"since": datetime.now(UTC).isoformat()}
+    calls = [
+        ("GET", "", None), ("PATCH", "", {"enabled": False}), ("DELETE", "", None), ("GET", "/secrets", None),
+        ("POST", "/rotate", None), ("POST", "/verify", {"code": "x"}), ("POST", "/challenge", None),
+        ("POST", "/test", None), ("POST", "/recover", since), ("POST", "/replay", since), ("GET", "/deliveries", None),
+        ("GET", f"/deliveries/{message}", None), ("POST", f"/deliveries/{message}/resend", None),
+    ]  # fmt: skip
+    for method, rest, body in calls:
+        answer = await doors.theirs.request(method, path + rest, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (method, rest)
+    assert (await doors.theirs.get(PATH)).json() == {"data": []}
+    assert (await doors.ours.get(path)).json()["state"] == "active"
+    assert (await doors.ours.delete(path)).status_code == 204
+    assert (await doors.ours.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("url", REFUSED)
+async def test_an_address_where_nothing_is_sent_makes_no_endpoint_and_no_connection(
+    url: str,
+) -> None:
+    fake, urls = fakes.World(), Egress(Destinations())
+    parts = replace(fake.parts(), webhook_urls=urls)
+    transport, key = httpx2.ASGITransport(create_app(parts)), next(iter(fakes.KEYS))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://h") as client:
+        answer = await client.post(PATH, json={"url": url}, headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["code"] in ("webhook_url_refused", "invalid_request")
+    assert not fake.webhooks.kept
+    await urls.close()
+
+
+async def test_a_tenant_has_so_many_endpoints_and_no_more(doors: Doors, database: Database) -> None:
+    url = doors.world.receivers.url("here", in_turn(answering(204)))
+    names = "id, tenant, url, events, payload, description, state, code, secrets, created_by"
+    filled = f"INSERT INTO webhook_endpoints ({names})"
+    values = "SELECT 'we_' || lpad(n::text, 16, 'a'), 'demo', 'x', '{}', 'thin', '', 'disabled', '', '[]', ''"
+    await rows(database.admin, f"{filled} {values} FROM generate_series(1, {MOST_ENDPOINTS}) AS n")
+    answer = await doors.ours.post(PATH, json={"url": url})
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_many_endpoints")
+    assert (await doors.theirs.post(PATH, json={"url": url})).status_code == 201
