@@ -15,7 +15,7 @@ from schemas.errors import BadRequest, UnsupportedMedia
 
 FILE = "file"
 _MOST_PARTS = 16
-_FIELD_BYTES = 4096  # document_id is the longest: 256 characters of at most 4 bytes, and room for a clear error
+_FIELD_BYTES = 40 * 1024  # metadata is the longest: 16 times 576 characters of at most 4 bytes, and its quotes
 
 
 class StreamedForm:

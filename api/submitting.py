@@ -67,7 +67,13 @@ async def publish(
     plan = plans.document(parts.settings.indexes)
     within = timedelta(seconds=span) if span else timedelta(hours=parts.settings.deadline_hours)
     envelope = _envelope(job, tenant, plan, upload, at, within, trace)
-    payload = JobSubmitted(source=upload.claim, filename=upload.filename, pipeline=plan.pipeline)
+    payload = JobSubmitted(
+        source=upload.claim,
+        filename=upload.filename,
+        pipeline=plan.pipeline,
+        metadata=upload.fields.metadata,
+        tags=upload.fields.tags,
+    )
     # When this raises, the record may still have reached the log, so the bytes stay; no sweep takes orphans yet.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
     return JobAccepted(

@@ -13,6 +13,7 @@ from api.forms import StreamedForm
 from schemas.documents import Claim
 from schemas.envelope import Lane
 from schemas.errors import TooLarge, UnsupportedMedia
+from schemas.labels import Metadata, Tags
 from schemas.media import HEAD, media_type
 from schemas.ports import BlobStore
 from schemas.printable import printable
@@ -32,12 +33,16 @@ DocumentId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(
 
 
 class SubmitFields(BaseModel):
-    """The fields beside `file`: the caller's name for the document, its lane, and how long the answer is wanted."""
+    """The fields beside `file`: the caller's name for the document, its lane, how long the answer is wanted; and what
+    the caller writes on the job: `metadata` is a JSON object of strings, `tags` are names by commas.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     document_id: DocumentId | None = Field(default=None, examples=["invoices/2026-114"])
     lane: Lane = "interactive"
+    metadata: Metadata | None = Field(default=None, examples=['{"order": "7"}'])
+    tags: Tags | None = Field(default=None, examples=["archive,2026"])
     deadline_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS, allow_inf_nan=False, examples=[3600])
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cli.errors import CliError, Exit
 from cli.problems import PATIENT, json_object, retry_after, told
+from cli.webhook_calls import WebhookCalls
 from schemas.dead_letters import CauseList, LetterList, LettersTaken, LetterView
 from schemas.jobs import (
     DocumentDeletion,
@@ -197,6 +198,11 @@ class Client:
         """End an API key."""
         return ApiKey.model_validate(self._json("DELETE", f"{_KEYS}/{_part(key)}"))
 
+    @property
+    def webhooks(self) -> WebhookCalls:
+        """The routes of webhook endpoints."""
+        return WebhookCalls(self._json)
+
     def models(self) -> list[ServedModel]:
         """The models that the server answers with."""
         return [ServedModel.model_validate(model) for model in self._json("GET", "/v1/models").get("data", [])]
@@ -254,7 +260,7 @@ class Client:
             raise self._unreachable(error) from error
         if response.is_error:
             raise _refusal(response)
-        return json_object(response)
+        return {} if response.status_code == 204 else json_object(response)
 
     def _unreachable(self, error: Exception) -> CliError:
         return CliError(

@@ -41,6 +41,7 @@ def listed(  # noqa: PLR0913 a command's options are its interface
     state: Annotated[list[State] | None, typer.Option(help="Only in this state (may be repeated).")] = None,
     document: Annotated[str | None, typer.Option(help="Only of this document.", metavar="ID")] = None,
     lane: Annotated[Literal["interactive", "bulk"] | None, typer.Option(help="Only of this lane.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag; may be repeated.")] = None,
     since: Annotated[str | None, typer.Option(help="Not before: `2h`, `7d`, or a date and time.")] = None,
     until: Annotated[str | None, typer.Option(help="Before: `2h`, `7d`, or a date and time.")] = None,
     order: Annotated[
@@ -55,7 +56,7 @@ def listed(  # noqa: PLR0913 a command's options are its interface
     from cli.paging import pages
 
     query: dict[str, str | Sequence[str] | None] = {
-        "state": state, "document_id": document, "lane": lane, "since": moment(since, "--since"),
+        "state": state, "document_id": document, "lane": lane, "tag": tag, "since": moment(since, "--since"),
         "until": moment(until, "--until"), "order": f"{order}_at",
     }  # fmt: skip
     given = {name: value for name, value in query.items() if value}

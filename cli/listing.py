@@ -17,7 +17,8 @@ T = TypeVar("T", bound="BaseModel")
 _COLOURS = {
     "succeeded": "green", "running": "cyan", "queued": "cyan", "partial": "yellow", "cancelled": "yellow",
     "expired": "yellow", "failed": "red", "halted": "red", "open": "yellow", "redriven": "green",
-    "active": "green", "revoked": "red",
+    "active": "green", "revoked": "red", "pending": "yellow", "waiting": "cyan",
+    "delivered": "green", "disabled": "red",
 }  # fmt: skip
 
 

@@ -26,12 +26,13 @@ from cli import (
     submit,
     tail,
     topics,
+    webhooks,
 )  # fmt: skip
 from cli.errors import CliError, Exit
 from schemas.errors import DependencyDown, HeadraceError
 
 FAMILIES = {
-    "Documents and jobs": (submit, search, jobs, documents, dlq, show, keys),
+    "Documents and jobs": (submit, search, jobs, documents, dlq, show, keys, webhooks),
     "This machine": (stack, doctor, demo, models, jars, evaluate),
     "The platform": (tail, steps, topics, migrate, reconcile, processes),
 }

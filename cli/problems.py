@@ -25,6 +25,9 @@ _HINTS: dict[object, str] = {
     "job_ended": "what became of it: `headrace jobs get ID`",
     "nothing_stored": "run all of it again: `headrace jobs retry ID`",
     "too_many_pages_waiting": "what waits: `headrace jobs list --state queued`",
+    "wrong_code": "send another: `headrace webhooks challenge ID`",
+    "already_verified": "try it: `headrace webhooks test ID`",
+    "webhook_url_refused": "a public https address; where else they may go: docs/webhooks.md",
     "nothing_to_retry": "what became of it: `headrace jobs get ID`",
 }
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.output import plain
+from cli.summaries import facts, short
 from schemas.envelope import Envelope
 from schemas.errors import RecordError
-
-_VALUE = 60  # characters of a text in a summary
 
 
 def as_object(message: Any) -> dict[str, Any]:
@@ -60,28 +59,9 @@ def tenant(message: Any) -> str | None:
 
 
 def _summary(payload: Any) -> str:
-    """The simple values of a payload, how long its lists are, and of inner objects the code, where they have one.
-
-    Paths on the API are left out: they say no more than job and part do, at length.
-    """
     if payload is None:
         return "(tombstone)"
-    if not isinstance(payload, dict):
-        return _short(str(payload))
-    facts = []
-    for name, value in payload.items():
-        if isinstance(value, list):
-            facts += [f"{name}[{len(value)}]"] if value else []
-        elif isinstance(value, dict):
-            facts += [f"{name}={_short(str(value['code']))}"] if "code" in value else []
-        elif value not in (None, "") and not str(value).startswith("/v1/"):
-            facts.append(f"{name}={_short(value if isinstance(value, str) else json.dumps(value))}")
-    return " ".join(facts)
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
+    return facts(payload) if isinstance(payload, dict) else short(str(payload))
 
 
 def _envelope(headers: list[tuple[str, bytes | None]]) -> Envelope | None:

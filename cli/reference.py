@@ -27,7 +27,7 @@ Written by `python -m cli.reference` from the command itself; a test says when i
 - Data goes to stdout, all else to stderr. Where stdout is a terminal, lists are tables and times are ages or local;
   in a pipe they are tab-separated lines, whole, with times in UTC. `--json` prints one object, or one object a line
   (lists, `watch`, `tail`); its keys are those of the HTTP interface.
-- Bars and questions appear only on a terminal; where nobody can be asked, `documents delete` wants `--yes`.
+- Bars and questions appear only on a terminal; where nobody can be asked, what deletes or discards wants `--yes`.
   `NO_COLOR` is honoured. Control characters of documents and file names never reach the terminal.
 - An error is `error: what`, the server's `request: id` where there is one, and `hint: what to do`; the traceback of an
   error comes with `headrace --debug COMMAND`.

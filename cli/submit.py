@@ -1,5 +1,6 @@
 """`headrace submit PATH…`: documents in, job ids out, and with `--wait` what became of them."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ class _Order:
     """What the options ask for; `until` (seconds of `time.monotonic`) is None where nothing is waited for."""
 
     lane: str
+    labels: dict[str, str]
     document_id: str | None
     ids: Ids
     until: float | None
@@ -35,7 +37,7 @@ class _Order:
     def fields(self, member: "Member") -> dict[str, str]:
         """The fields of a document's form."""
         name = member.name if self.ids == "path" else self.document_id
-        return {"lane": self.lane} | ({} if name is None else {"document_id": name})
+        return {"lane": self.lane} | self.labels | ({} if name is None else {"document_id": name})
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +60,10 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="`path`: documents are called by their path in the folder; again is a new revision."),
         ] = "new",
         lane: Annotated[Literal["interactive", "bulk"], typer.Option(help="How urgent it is.")] = "interactive",
+        metadata: Annotated[
+            list[str] | None, typer.Option(help="A pair `KEY=VALUE` to find your own things by; may be repeated.")
+        ] = None,
+        tag: Annotated[list[str] | None, typer.Option(help="A name to list jobs by; may be repeated.")] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be submitted.")] = False,
         quiet: Quiet = False,
         as_json: AsJson = False,
@@ -66,7 +72,7 @@ def register(app: typer.Typer) -> None:
         if document_id is not None and (ids == "path" or len(paths) > 1 or paths[0].is_dir()):
             raise typer.BadParameter("a document id names one document; submit the files one by one")
         until = time.monotonic() + timeout if wait else None
-        order = _Order(lane, document_id, ids, until, quiet, as_json)
+        order = _Order(lane, _labels(metadata or [], tag or []), document_id, ids, until, quiet, as_json)
         tally = Tally(timed=wait)
         found = _found(paths, tally, order)
         if dry_run:
@@ -81,6 +87,14 @@ def register(app: typer.Typer) -> None:
         if not quiet and (len(found) != 1 or tally.skipped):
             note(tally.summary(len(found)))
         raise typer.Exit(tally.code())
+
+
+def _labels(pairs: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
+    """What is written on the jobs, as fields of the form."""
+    if wrong := [pair for pair in pairs if not pair.partition("=")[1]]:
+        raise typer.BadParameter(f"{plain(wrong[0])} is no KEY=VALUE")
+    found = {"metadata": json.dumps(dict(pair.split("=", 1) for pair in pairs))} if pairs else {}
+    return found | ({"tags": ",".join(tags)} if tags else {})
 
 
 def _found(paths: Sequence[Path], tally: Tally, order: _Order) -> "list[Member]":

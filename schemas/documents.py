@@ -58,11 +58,13 @@ class Times(BaseModel):
 
 
 class JobSubmitted(Payload):
-    """A caller's document was stored and accepted."""
+    """A caller's document was stored and accepted. A later run's says nothing of metadata and tags: they stay."""
 
     source: Claim
     filename: str = Field(default="", max_length=255)
     pipeline: str = "document"
+    metadata: dict[str, str] | None = None
+    tags: tuple[str, ...] | None = None
 
 
 class SliceReleased(Payload):

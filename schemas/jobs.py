@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 from schemas.envelope import Lane
+from schemas.labels import MOST_TAGS, StoredMetadata, StoredTags, Tag
 
 
 class JobState(StrEnum):
@@ -149,6 +150,8 @@ class JobView(BaseModel):
     revision: int | None = Field(default=None, description="Microseconds since 1970 when it was accepted.")
     pipeline: str = "document"
     filename: str | None = None
+    metadata: StoredMetadata = {}
+    tags: StoredTags = ()
     deadline: AwareDatetime | None = None
     deleted: bool = Field(default=False, description="Its document was deleted: no result is kept.")
     pages_total: int | None = None
@@ -214,6 +217,8 @@ class JobSummary(BaseModel):
     pipeline: str = "document"
     lane: Lane
     filename: str | None = None
+    metadata: StoredMetadata = {}
+    tags: StoredTags = ()
     deleted: bool = False
     pages_total: int | None = None
     created_at: AwareDatetime | None = None
@@ -241,6 +246,7 @@ class JobQuery(BaseModel):
     state: tuple[JobState, ...] = ()
     document_id: str | None = Field(default=None, max_length=256)
     lane: Lane | None = None
+    tag: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 

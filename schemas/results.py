@@ -42,6 +42,8 @@ class JobEnded(Payload):
 
     state: JobState
     filename: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
     pages_total: int | None = None
     pages_succeeded: int = 0
     result: str

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas import topics
+from schemas import labels, topics
 from schemas.codec import encode
 from schemas.control import ControlEntry
 from schemas.documents import DocumentDropped, JobErased, PagesReopened, Payload
@@ -37,11 +37,13 @@ def page_ended(envelope: Envelope, page: EndedPage, *, hidden: bool) -> Row:
     return _of_job(topics.RESULTS.name, envelope, payload, run=page.run, part=page.part, at=page.at)
 
 
-def job_ended(envelope: Envelope, end: EndedJob, filename: str | None) -> Row:
-    """A run of a job came to its end."""
+def job_ended(envelope: Envelope, end: EndedJob, job: Any, *, hidden: bool) -> Row:
+    """A run of a job came to its end; of a deleted one (`hidden`) nothing is told that its caller wrote."""
     payload = JobEnded(
         state=end.state,
-        filename=filename,
+        filename=None if hidden else job.filename,
+        metadata={} if hidden else labels.metadata(job.metadata),
+        tags=() if hidden else tuple(job.tags or ()),
         pages_total=end.pages_total,
         pages_succeeded=end.succeeded,
         result=f"/v1/jobs/{end.job}/result",

@@ -128,6 +128,8 @@ def _job_row(task: Task) -> dict[str, Any]:
         return row
     return row | {
         "filename": payload.filename,
+        "metadata": payload.metadata,
+        "tags": payload.tags,
         "source_key": payload.source.key,
         "source_sha256": payload.source.sha256,
         "source_size": payload.source.size,
@@ -160,7 +162,7 @@ def _conclusions(
         yield announcements.page_ended(envelopes[page.job], page, hidden=page.job in deleted)
     for end in ends:
         envelope = envelopes[end.job]
-        yield announcements.job_ended(envelope, end, None if end.job in deleted else jobs[end.job].filename)
+        yield announcements.job_ended(envelope, end, jobs[end.job], hidden=end.job in deleted)
         if end.state is JobState.SUCCEEDED and envelope.revision > 1:
             yield announcements.document_replaced(envelope, end)
 

@@ -22,7 +22,7 @@ DESCRIBE = text("""
 
 FORGET = text("""
     WITH gone AS (
-        UPDATE jobs SET deleted = true, filename = NULL
+        UPDATE jobs SET deleted = true, filename = NULL, metadata = NULL, tags = NULL
         FROM json_to_recordset(CAST(:rows AS json)) AS named (tenant text, document_id text)
         JOIN documents USING (tenant, document_id)
         WHERE jobs.tenant = documents.tenant AND jobs.document_id = documents.document_id

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import DateTime, Select, Text, column, select, table, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.jobs import JobList, JobQuery, JobSummary
@@ -12,7 +13,8 @@ _MOMENT = DateTime(timezone=True)
 _JOBS = table(
     "jobs",
     column("tenant", Text),
-    *(column(name, _MOMENT if name.endswith("_at") else Text) for name in JobSummary.model_fields),
+    column("tags", ARRAY(Text)),
+    *(column(name, _MOMENT if name.endswith("_at") else Text) for name in JobSummary.model_fields if name != "tags"),
 )
 
 
@@ -40,6 +42,8 @@ def _page(tenant: str, query: JobQuery) -> Select[Any]:
         found = found.where(of.document_id == query.document_id)
     if query.lane is not None:
         found = found.where(of.lane == query.lane)
+    if query.tag:
+        found = found.where(of.tags.contains(list(query.tag)))
     if query.since is not None:
         found = found.where(by >= query.since)
     if query.until is not None:

@@ -15,14 +15,16 @@ REMEMBER = text("""
 # A row that conflicts is locked even where the condition then changes nothing in it.
 DESCRIBE = text("""
     INSERT INTO jobs (id, tenant, document_id, revision, plan, lane, data_class, deadline,
-        pipeline, filename, source_key, source_sha256, source_size, created_at)
+        pipeline, filename, metadata, tags, source_key, source_sha256, source_size, created_at)
     SELECT id, tenant, document_id, revision, plan, lane, data_class, deadline,
-        pipeline, filename, source_key, source_sha256, source_size, created_at
+        pipeline, filename, metadata, tags, source_key, source_sha256, source_size, created_at
     FROM json_to_recordset(CAST(:rows AS json)) AS seen (id text, tenant text, document_id text, revision bigint,
-        plan text, lane text, data_class text, deadline timestamptz, pipeline text, filename text, source_key text,
-        source_sha256 text, source_size bigint, created_at timestamptz)
+        plan text, lane text, data_class text, deadline timestamptz, pipeline text, filename text, metadata jsonb,
+        tags text[], source_key text, source_sha256 text, source_size bigint, created_at timestamptz)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET filename = CASE WHEN NOT jobs.deleted THEN excluded.filename END,
+        metadata = CASE WHEN NOT jobs.deleted THEN coalesce(excluded.metadata, jobs.metadata) END,
+        tags = CASE WHEN NOT jobs.deleted THEN coalesce(excluded.tags, jobs.tags) END,
         source_key = excluded.source_key, source_sha256 = excluded.source_sha256, source_size = excluded.source_size,
         created_at = least(jobs.created_at, excluded.created_at),
         deadline = greatest(jobs.deadline, excluded.deadline)
@@ -31,8 +33,9 @@ DESCRIBE = text("""
 
 # Of each row in the order of FROM: everyone locks a job after its document, and documents in one order.
 LOCK = text("""
-    SELECT id, jobs.tenant, document_id, jobs.revision, filename, source_key, state, run, runs, cancelling, pages_total,
-        pages_settled, started_at, finished_at, deleted, jobs.revision <= dropped AS dropped
+    SELECT id, jobs.tenant, document_id, jobs.revision, filename, CAST(metadata AS text) AS metadata, tags, source_key,
+        state, run, runs, cancelling, pages_total, pages_settled, started_at, finished_at, deleted,
+        jobs.revision <= dropped AS dropped
     FROM documents JOIN jobs USING (tenant, document_id) WHERE id = ANY(:ids)
     ORDER BY tenant, document_id, id FOR UPDATE
 """)

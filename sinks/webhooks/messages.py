@@ -77,7 +77,7 @@ def _data(envelope: Envelope, payload: Payload, public_url: str) -> tuple[dict[s
     for name in ("result", "image"):
         told[name] = _absolute(told.get(name), public_url)
     about = {"job": envelope.job, "run": envelope.run, **({"page": envelope.part} if envelope.part else {}), **document}
-    thin = {name: told.pop(name) for name in ("state", "result")}
+    thin = {name: told.pop(name) for name in ("state", "result", "metadata", "tags") if name in told}
     return about | thin, {name: value for name, value in told.items() if name != "image" or value is not None}
 
 

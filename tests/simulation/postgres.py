@@ -29,6 +29,8 @@ _NEW_JOB: Row = {
     "finished_at": None,
     "deleted": False,
     "filename": None,
+    "metadata": None,
+    "tags": None,
     "last_event": 0,
     "last_run": 0,
     "whole": False,

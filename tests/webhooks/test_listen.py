@@ -17,30 +17,20 @@ from typing import Any
 
 import httpx2
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from cli import webhook_listener
 from cli.errors import CliError, Exit
 from sinks.webhooks.signing import Signer
+from tests.cli.invoking import failure, run
 
 SIGNER = Signer({1: b"a secret of this server"})
 SECRET, PUBLIC = SIGNER.secret("we_a", 1, 1), SIGNER.public_key("we_a", 1, 1)
-_PROGRAM = """
-import typer
-from cli import webhook_listener
-app = typer.Typer()
-app.callback()(lambda: None)
-webhook_listener.register(app)
-app()
-"""
 
 
 class Listener:
     """The process, and a client that stays connected to it."""
 
     def __init__(self, *words: object, stdout: int = subprocess.PIPE, **environment: str) -> None:
-        command = [sys.executable, "-c", _PROGRAM, "listen", "--port", "0", *map(str, words)]
+        command = [sys.executable, "-m", "cli.main", "webhooks", "listen", "--port", "0", *map(str, words)]
         self.process = subprocess.Popen(
             command, stdout=stdout, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
@@ -92,12 +82,12 @@ def _event(kind: str = "job.succeeded", **data: object) -> bytes:
 def test_each_delivery_is_checked_answered_and_told_in_a_line() -> None:
     with listening("--secret", SECRET) as listener:
         assert f"register {listener.url} as" in listener.hint
-        good = listener.send(_event(job="job_1", pages=[1, 2], count=3, done=True, note=None, at={"x": 1}))
+        good = listener.send(_event(job="job_1", pages=[1, 2], count=3, done=True, note=None, error={"code": "x"}))
         assert (good.status_code, good.content, good.headers.get("content-length")) == (204, b"", None)
         assert "content-type" not in good.headers
         time_, *cells = listener.cells()
         assert datetime.fromisoformat(time_).tzinfo is not None
-        assert cells == ["job.succeeded", "msg_1", "verified", "job=job_1 pages[2] count=3 done=true at[1]"]
+        assert cells == ["job.succeeded", "msg_1", "verified", "job=job_1 pages[2] count=3 done=true error=x"]
 
         forged = {"webhook_signature": f"v1,{'A' * 43}="}
         assert [listener.send(_event(), "msg_2", **forged).status_code, listener.cells()[2:]] == [
@@ -160,18 +150,21 @@ def test_without_a_secret_everything_is_taken_and_said_to_be_unverified() -> Non
         answer = listener.client.post("any/path?x=1", content=b"[1, 2]")
         assert (answer.status_code, answer.headers["content-length"]) == (202, "0")
         assert listener.cells()[1:] == ["-", "-", "unverified: no secret was given", "[1, 2]"]
+        for data, summary in (([1, 2], "data[2]"), ("x", "data=x"), (None, "")):
+            listener.client.post("", content=json.dumps({"type": "a.b", "data": data}).encode())
+            assert listener.cells()[1::3] == ["a.b", summary]
         out, err = listener.end()
         assert (out, "HEADRACE_WEBHOOK_SECRET" in err) == ("", True)
 
 
 def test_what_a_sender_writes_moves_no_cursor() -> None:
     with listening() as listener:
-        body = _event("a\tb\x1b[2J\u202e", **{"na\x9bme": "x\r\ny" + "z" * 100, "long": {"a": "\x1b"}})
+        body = _event("a\tb\x1b[2J\u202e", **{"na\x9bme": "x\r\ny" + "z" * 100, "long": {"code": "\x1b"}})
         listener.send(body, webhook_id="msg\x1b_\t1")
         _, kind, message, _, summary = listener.cells()
         assert (kind, message) == ("a b [2J ", "msg _ 1")
         assert summary.startswith("na me=x yzzz")
-        assert summary.endswith("z… long[1]")
+        assert summary.endswith("z… long= ")
         assert _raw(listener, b"A\x7f\x1b / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 501")
         _, err = listener.end()
         assert ("Unsupported method" in err, {"\x7f", "\x1b"} & set(err)) == (True, set())
@@ -250,12 +243,7 @@ def test_a_terminal_gets_local_times_and_lines_that_fit() -> None:
 
 
 def _refused(*words: str) -> CliError:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    webhook_listener.register(app)
-    error = CliRunner().invoke(app, ["listen", *words]).exception
-    assert isinstance(error, CliError), error
-    return error
+    return failure(run("webhooks", "listen", *words))
 
 
 @pytest.mark.parametrize("option", ["--secret", "--public-key"])
