@@ -10,7 +10,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from schemas.errors import Contended, DependencyDown
 from schemas.failpoints import Failpoints
 from sinks.postgres.deliveries import Claimed
+from sinks.webhooks.egress import Answer
 from sinks.webhooks.lanes import AHEAD, Lane, Lanes
 from sinks.webhooks.verdicts import Verdict, judge
 
@@ -29,16 +30,6 @@ _LOOK_SECONDS = 15.0
 _GAP_SECONDS = 0.01  # between two looks: each is for all that happened meanwhile
 _DOWN_SECONDS = 1.0
 _SHOWN_BYTES = 4096
-
-
-class Answer(Protocol):
-    """What came of a request: `status` None where there was no answer, and then `error` a word."""
-
-    status: int | None
-    retry_after: str
-    body: bytes
-    error: str
-    seconds: float
 
 
 class Session(Protocol):
@@ -76,9 +67,8 @@ class Book(Protocol):
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a courier works with. `schedule`: seconds before each attempt; `seconds`: the longest that one takes;
-    `lease`: how long what is claimed is this courier's.
-
-    `sign` makes the headers of an attempt. `holding` is told 1 while PostgreSQL is away, `count` each outcome.
+    `lease`: how long what is claimed is this courier's. `sign` makes the headers of an attempt; it raises KeyError
+    where the server lacks the key. `holding` is told 1 while PostgreSQL is away, `count` each outcome.
     """
 
     book: Book
@@ -113,6 +103,7 @@ class Courier:
         self._ended = asyncio.Event()
         self._unsettled: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._sending: set[asyncio.Task[None]] = set()
+        self._failed: list[asyncio.Task[None]] = []
         self._longest_pause = min(5.0, parts.schedule[1] if len(parts.schedule) > 1 else 5.0)
 
     def ring(self) -> None:
@@ -126,8 +117,9 @@ class Courier:
             while True:
                 self._bell.clear()
                 pause = await self._round()
-                if settling.done():
-                    settling.result()
+                for task in (settling, *self._failed):
+                    if task.done():
+                        task.result()
                 await asyncio.sleep(_GAP_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -181,19 +173,21 @@ class Courier:
         for lane, held in self._lanes.begin(only):
             self._spawn(self._send(lane, held))
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if not task.cancelled() and task.exception() is not None:  # ours: `run` raises it
+            self._failed.append(task)
+            self._bell.set()
 
     async def _send(self, lane: Lane[_Held], held: _Held) -> None:
         claimed, at = held.claimed, datetime.now(UTC)
         self._parts.failpoints.reach("claimed", claimed.message)
-        session = self._sessions.get(claimed.endpoint)
-        if session is None:
-            session = self._sessions[claimed.endpoint] = self._parts.session()
-        headers = self._parts.sign(claimed, at)
-        answer = await session.post(claimed.url, headers, claimed.body)
+        headers, answer = await self._asked(claimed, at)
         self._parts.failpoints.reach("sent", claimed.message)
         proved = claimed.verifies and _proves(claimed, answer)
         unproved = claimed.verifies and not proved and answer.status is not None and 200 <= answer.status < 300
@@ -208,6 +202,17 @@ class Courier:
         self._begin(lane)
         if len(lane.waiting) <= AHEAD // 4:
             self._bell.set()
+
+    async def _asked(self, claimed: Claimed, at: datetime) -> tuple[dict[str, str], Answer]:
+        try:
+            headers = self._parts.sign(claimed, at)
+        except KeyError:
+            log.error("%s: HEADRACE_ID_KEYS lacks the key of its secret; rotate it", claimed.endpoint)
+            return {}, Answer(None, "", b"", "unsigned", 0.0)
+        session = self._sessions.get(claimed.endpoint)
+        if session is None:
+            session = self._sessions[claimed.endpoint] = self._parts.session()
+        return headers, await session.post(claimed.url, headers, claimed.body)
 
     def _note(
         self,

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
+from importlib.metadata import version
 from ipaddress import ip_network
 
 from schemas.destinations import Destinations
@@ -20,6 +22,9 @@ _LEASE = 4.0
 """How long a delivery is one courier's, in times of the longest attempt: so long it waits when that one is killed."""
 
 
+_HEADERS = {"content-type": "application/json", "user-agent": f"Headrace/{version('headrace-server')}"}
+
+
 def destinations(settings: Settings) -> Destinations:
     """Where webhooks may go."""
     return Destinations(tuple(map(ip_network, settings.webhook_allow)), frozenset(settings.webhook_ports))
@@ -35,6 +40,12 @@ def signer(keys: Mapping[int, str]) -> Signer:
     return Signer({number: key.encode() for number, key in keys.items()})
 
 
+def signed(signs: Signer, claimed: Claimed, at: datetime) -> dict[str, str]:
+    """The headers of an attempt; raises KeyError where the server lacks the key of one of the endpoint's secrets."""
+    current = [(each.key, each.version) for each in claimed.secrets if each.good(at)]
+    return _HEADERS | signs.headers(claimed.endpoint, current, claimed.message, at, claimed.body)
+
+
 def open_webhooks(
     settings: Settings, failpoints: Failpoints, holding: Callable[[float], object], count: Callable[[str], object]
 ) -> Webhooks:
@@ -47,15 +58,11 @@ def open_webhooks(
     lease = _LEASE * settings.webhook_seconds
     book = Deliveries(lazy, lease_seconds=lease, longest_hours=settings.webhook_disable_hours)
 
-    def sign(claimed: Claimed, at: datetime) -> dict[str, str]:
-        current = [(each.key, each.version) for each in claimed.secrets if each.good(at)]
-        return signs.headers(claimed.endpoint, current, claimed.message, at, claimed.body)
-
     courier = Courier(
         Parts(
             book=book,
             session=sends.session,
-            sign=sign,
+            sign=partial(signed, signs),
             failpoints=failpoints,
             schedule=settings.webhook_schedule,
             seconds=settings.webhook_seconds,

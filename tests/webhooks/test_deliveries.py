@@ -29,6 +29,8 @@ async def test_what_ends_is_told_to_who_asked_once_it_is_verified_and_its_signat
             assert told["type"] in ("job.succeeded", "job.failed")
             assert told["data"]["result"] == f"https://headrace.example/v1/jobs/{told['data']['job']}/result"
             assert "filename" not in told["data"], "a thin body says where to look"
+            assert arrival.headers["content-type"] == "application/json"
+            assert arrival.headers["user-agent"].startswith("Headrace/")
         await world.state(silent, "pending")
         assert not world.receivers.came("silent")
 
@@ -246,3 +248,17 @@ async def test_another_tenant_has_no_such_endpoint_and_hears_nothing(database: D
         assert await store.recover("other", endpoint.id, datetime.now(UTC)) is None
         assert [each.id for each in await store.endpoints("demo")] == [endpoint.id]
         assert not world.receivers.came("theirs")
+
+
+async def test_a_secret_whose_key_the_server_lacks_sends_nothing_and_says_so(database: Database) -> None:
+    async with delivering(database) as world:
+        endpoint = await world.active("here", OK)
+        await world.store.rotate("demo", endpoint.id, 9, timedelta(0))
+        task = ended("job_a")
+        await world.intake.write([task])
+        failed = await world.delivery(endpoint, message_id(task.envelope.id), "failed")
+        assert (failed.status, failed.error, failed.attempts) == (None, "unsigned", 3)
+        await world.store.rotate("demo", endpoint.id, 1, timedelta(0))
+        assert await world.store.resend("demo", endpoint.id, failed.message)
+        world.courier.ring()
+        await world.came("here", 1)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_network
 from typing import TypeVar
 
@@ -21,12 +22,13 @@ from schemas.records import Partition, Record
 from schemas.results import DocumentDeleted, JobEnded, PageEnded
 from schemas.webhooks import Endpoint, NewEndpoint, SecretVersion
 from schemas.work import Task
-from sinks.postgres.deliveries import Claimed, Deliveries
+from sinks.postgres.deliveries import Deliveries
 from sinks.postgres.engine import connect
 from sinks.postgres.webhooks import PostgresWebhookStore
 from sinks.webhooks.courier import Courier, Parts
 from sinks.webhooks.egress import Egress
 from sinks.webhooks.intake import Webhooks
+from sinks.webhooks.opening import signed
 from sinks.webhooks.signing import Signer
 from tests.sinks.databases import NO_FAILPOINTS, Database
 from tests.support import BESIDE
@@ -136,13 +138,18 @@ async def delivering(
     """A world whose courier works while the block lasts."""
     lazy, egress = connect(database.sink, lazily=True), Egress(LOCAL, seconds=seconds)
 
-    def sign(claimed: Claimed, at: datetime) -> dict[str, str]:
-        current = [(each.key, each.version) for each in claimed.secrets if each.good(at)]
-        return SIGNER.headers(claimed.endpoint, current, claimed.message, at, claimed.body)
-
     book = Deliveries(lazy, lease_seconds=4 * seconds, longest_hours=hours)
     courier = Courier(
-        Parts(book, egress.session, sign, NO_FAILPOINTS, schedule, seconds, 4 * seconds, dice=random.Random(7))
+        Parts(
+            book,
+            egress.session,
+            partial(signed, SIGNER),
+            NO_FAILPOINTS,
+            schedule,
+            seconds,
+            4 * seconds,
+            dice=random.Random(7),
+        )
     )
     store = PostgresWebhookStore(database.api)
     intake = Webhooks(connect(database.sink), NO_FAILPOINTS, "https://headrace.example", due=courier.ring)
