@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 
 from fastapi import FastAPI
 
-from api import description, docs, errors, health, problems
+from api import cors, description, docs, errors, health, problems
 from api.admission import Admission
 from api.auth.identities import Identities
 from api.auth.key_use import KeyUse
@@ -71,6 +71,7 @@ def create_app(parts: Parts) -> FastAPI:
     most = parts.settings.max_streams
     app.state.streams = EventStreams(parts.jobs, parts.bell, most, metrics.streams, identities.stands)
     app.add_middleware(RequestFrame, metrics=metrics, streamed=frozenset({"/v1/jobs"}))
+    cors.allow(app, parts.settings.cors_origins)
     errors.install(app)
     return with_routes(app)
 

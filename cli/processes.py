@@ -32,7 +32,7 @@ READS = {
     "api": (
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",
         "ENGINES", "UPLOAD_LIMIT", "DEADLINE_HOURS", "PUBLISH_SECONDS", "SLOT", "RUN_DIR", "MAX_STREAMS",
-        "MAX_WAITING_*", "PUBLIC_URL", "ISSUERS", "WEBHOOK_*", "IDEMPOTENCY_HOURS",
+        "MAX_WAITING_*", "PUBLIC_URL", "ISSUERS", "WEBHOOK_*", "IDEMPOTENCY_HOURS", "CORS_ORIGINS",
     ),
 }  # fmt: skip
 """Settings by process, without `HEADRACE_`; a star stands for every name that begins so."""

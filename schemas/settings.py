@@ -1,6 +1,7 @@
 """Settings: one frozen tree, read from `HEADRACE_*` variables."""
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,6 +80,8 @@ class Settings(BaseSettings):
     """JSON object of sha256(API key) to tenant: the bootstrap keys."""
     public_url: str = ""
     """Where callers reach the API, `https://host`: the issuer of access tokens of its own; empty: it issues none."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may call the API from a browser, `https://app.example.com,…`; without it none may."""
     issuers: Annotated[tuple[Issuer, ...], NoDecode] = ()
     """JSON array of authorization servers whose access tokens are let in (docs/authentication.md)."""
     slot: str = "worker-1"
@@ -173,10 +176,18 @@ class Settings(BaseSettings):
     def _an_address(cls, value: str) -> str:
         return Issuer(issuer=value.rstrip("/"), audience="-").issuer if value else ""
 
-    @field_validator("indexes", "webhook_schedule", "webhook_allow", "webhook_ports", mode="before")
+    @field_validator("indexes", "cors_origins", "webhook_schedule", "webhook_allow", "webhook_ports", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
+                raise ValueError(f"{origin} is no origin, such as https://app.example.com: no path, no star")
+        return value
 
     @field_validator("indexes")
     @classmethod

@@ -1,4 +1,4 @@
-"""Lanes and verdicts by themselves: whatever receivers do, nobody takes another's room, and no schedule is cut short."""
+"""Lanes and verdicts alone: whatever receivers do, nobody takes another's room, and no schedule is cut short."""
 
 import random
 import time
