@@ -1,4 +1,4 @@
-"""Every promise of docs/guarantees.md names what shows it, and that is there."""
+"""Every promise of docs/guarantees.md and every defence of docs/security.md names what shows it, and that is there."""
 
 import ast
 import re
@@ -10,8 +10,9 @@ from tests.faults.rows import ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "guarantees.md").read_text()
-NAMED = sorted(set(re.findall(r"`(tests/[^`]+)`", TEXT)))
-SHOWN = [line.strip("|").split("|") for line in TEXT.splitlines() if re.match(r"\| (?!---)", line)]
+SECURITY = (ROOT / "docs" / "security.md").read_text().partition("## What is defended where")[2]
+NAMED = sorted(set(re.findall(r"`(tests/[^`]+)`", TEXT + SECURITY)))
+SHOWN = [line.strip("|").split("|") for line in (TEXT + SECURITY).splitlines() if re.match(r"\| (?!---)", line)]
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -29,6 +30,6 @@ def test_rows_that_are_named_are_rows_of_the_suite() -> None:
 
 
 def test_every_promise_and_every_fence_has_a_test() -> None:
-    heads = {"promise", "effect"}
+    heads = {"promise", "effect", "attack"}
     without = [cells[0] for cells in SHOWN if cells[0].strip() not in heads and "`tests/" not in cells[-1]]
     assert without == []
