@@ -79,14 +79,9 @@ async def test_they_stand_on_the_job_in_lists_and_in_its_end_s_event(database: D
     bare = await reader.job("demo", other)
     assert bare is not None
     assert (bare.metadata, bare.tags) == ({}, ())
-    for wanted, found in (
-        (("archive",), [job]),
-        (("2026", "archive"), [job]),
-        (("archive", "none"), []),
-        ((), [job, other]),
-    ):
+    for wanted, found in ((("archive",), [job]), (("2026", "archive"), [job]), (("archive", "none"), [])):
         listed = (await reader.jobs("demo", JobQuery(tag=wanted))).data
-        assert {each.id for each in listed} & {job, other} == set(found)
+        assert [each.id for each in listed if each.id in (job, other)] == found
     [listed] = (await reader.jobs("demo", JobQuery(tag=("archive",), document_id=f"doc-{job}"))).data
     assert (listed.metadata, listed.tags) == (METADATA, TAGS)
     assert not (await reader.jobs("other", JobQuery(tag=("archive",)))).data
