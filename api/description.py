@@ -40,6 +40,8 @@ _SUMMARIES = {
     "job_result": "What was read",
     "page_result": "What was read on one page",
     "page_image": "The picture of a page",
+    "bulk_cancel": "Stop many jobs",
+    "bulk_retry": "Run many jobs again",
     "cancel": "Stop a job",
     "retry": "Run a job again",
     "job_events": "Follow a job",

@@ -115,6 +115,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         **_DELIVERY, "tried": [_ATTEMPT],
         "body": {"type": "job.succeeded", "timestamp": _AT, "data": {"job": _JOB, "state": "succeeded"}},
     },
+    "ChosenJobs": {"where": {"state": ["failed"], "tag": ["archive"]}},
+    "JobsTaken": {"taken": 12, "more": False},
     "SearchRequest": {"query": "what is the total?", "mode": "hybrid", "limit": 5},
     "SearchResponse": {"query": "what is the total?", "hits": [_HIT]},
     "EmbeddingRequest": {"model": "all-MiniLM-L6-v2", "input": ["what is the total?"], "encoding_format": "float"},

@@ -1,7 +1,7 @@
 """The ports: what the house asks of the world. Each says whether it answers, by `ping()`."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -18,6 +18,7 @@ from schemas.dead_letters import (
 )
 from schemas.documents import Claim, EngineStamp
 from schemas.envelope import Lane
+from schemas.job_choice import ChosenJobs
 from schemas.jobs import (
     DocumentList,
     DocumentView,
@@ -173,6 +174,15 @@ class JobReader(Pingable, Protocol):
 
     async def jobs(self, tenant: str, query: JobQuery) -> JobList:
         """A page of the tenant's jobs; raises `BadRequest` for a cursor that is none of ours."""
+        ...
+
+    async def chosen(
+        self, tenant: str, chosen: ChosenJobs, states: Collection[JobState], most: int
+    ) -> list[tuple[str, Submission]]:
+        """The jobs that are meant and stand in one of `states`, oldest first, at most `most`.
+
+        Left out are those that are being cancelled already, or whose document was deleted.
+        """
         ...
 
     async def submission(self, tenant: str, job: str) -> Submission | None:

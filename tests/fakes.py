@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from schemas.dead_letters import CauseList, Chosen, LetterFilter, LetterList, Le
 from schemas.documents import Claim, EngineStamp
 from schemas.errors import DependencyDown, LogUnavailable, TooLarge
 from schemas.ids import JobIds
+from schemas.job_choice import ChosenJobs
 from schemas.jobs import (
     DocumentList,
     DocumentView,
@@ -24,6 +25,7 @@ from schemas.jobs import (
     JobList,
     JobQuery,
     JobResult,
+    JobState,
     JobView,
     PageResult,
     SearchHit,
@@ -128,6 +130,14 @@ class FakeJobs:
     async def page(self, tenant: str, job: str, page: int) -> PageResult | None:
         await self.ping()
         return self.pages.get((tenant, job, page))
+
+    async def chosen(
+        self, tenant: str, chosen: ChosenJobs, states: Collection[JobState], most: int
+    ) -> list[tuple[str, Submission]]:
+        await self.ping()
+        own = [(job, known) for (owner, job), known in self.submissions.items() if owner == tenant]
+        meant = [(job, known) for job, known in own if not chosen.jobs or job in chosen.jobs]
+        return [(job, known) for job, known in meant if known.state in states and not known.deleted][:most]
 
     async def jobs(self, tenant: str, query: JobQuery) -> JobList:
         await self.ping()

@@ -1,24 +1,19 @@
 """What a caller does about a job that was accepted: stop it, or run it again."""
 
 import asyncio
-import uuid
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 
+from api import job_orders
 from api.auth.doors import JobsWrite
 from api.errors import InvalidRequest, declare
 from api.parts import Parts, PartsOf
 from api.v1.jobs import view_of
-from schemas import plans, topics
-from schemas.codec import encode, submission_id
-from schemas.control import ControlEntry
-from schemas.documents import CancelRequested, JobSubmitted, ResumeRequested
-from schemas.envelope import NAMESPACE, Envelope, new_trace
+from schemas import plans
 from schemas.errors import (
-    Conflict,
     DependencyDown,
     Gone,
     JobEnded,
@@ -29,14 +24,33 @@ from schemas.errors import (
     Overloaded,
     TooManyPagesWaiting,
 )
+from schemas.job_choice import ChosenJobs, JobsTaken
 from schemas.jobs import TERMINAL, TRANSITIONS, JobState, JobView
 from schemas.pages import prepared_key
 from schemas.ports import Submission
-from schemas.records import Outgoing
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 From = Annotated[Literal["prepare", "ocr", "chunk"], Query(alias="from", description="The step to go on from.")]
-_ORDER_STANDS = timedelta(days=1)
+
+
+@router.post("/cancel", status_code=202, responses=declare(NotFound, InvalidRequest, LogUnavailable, DependencyDown))
+async def bulk_cancel(chosen: ChosenJobs, who: JobsWrite, parts: PartsOf) -> JobsTaken:
+    """Order that jobs be stopped that have not ended, of those chosen the oldest thousand; others are passed over."""
+    return await job_orders.cancelled(chosen, who.tenant, parts)
+
+
+@router.post(
+    "/retry",
+    status_code=202,
+    responses=declare(NotFound, InvalidRequest, TooManyPagesWaiting, LogUnavailable, DependencyDown, Overloaded),
+)
+async def bulk_retry(request: Request, chosen: ChosenJobs, who: JobsWrite, parts: PartsOf) -> JobsTaken:
+    """Run jobs once more that ended without success, of those chosen the oldest thousand; others are passed over.
+
+    Each is run as by `/v1/jobs/{job}/retry`: whole, as run + 1 with a fresh deadline.
+    """
+    request.app.state.admission.check(who.tenant)
+    return await job_orders.retried(chosen, who.tenant, parts)
 
 
 @router.post(
@@ -56,15 +70,7 @@ async def cancel(job: str, who: JobsWrite, parts: PartsOf) -> JobView:
         known = await parts.jobs.submission(who.tenant, job)
     if view.state in TERMINAL:
         raise JobEnded
-    now = datetime.now(UTC)
-    entry = ControlEntry(action="cancel", run=view.run, until=max(now + _ORDER_STANDS, view.deadline or now))
-    records = [Outgoing(topics.CONTROL.name, job.encode(), entry.model_dump_json().encode())]
-    # An event must name the job's document, which nobody here knows before the job is projected. The order suffices.
-    if known is not None:
-        requested = uuid.uuid5(NAMESPACE, f"{job}|cancel|{view.run}")
-        envelope = _envelope(requested, CancelRequested.kind(), job, who.tenant, known, view.run)
-        records.append(encode(topics.EVENTS.name, envelope, CancelRequested()))
-    await parts.publisher.publish(records)
+    await parts.publisher.publish(job_orders.cancellation(job, who.tenant, view.run, view.deadline, known))
     return view.model_copy(update={"cancelling": True})
 
 
@@ -103,10 +109,10 @@ async def retry(request: Request, job: str, who: JobsWrite, parts: PartsOf, step
         raise NothingToRetry("the job's plan is not known to this release; submit the document again")
     request.app.state.admission.check(who.tenant)
     if step == "prepare":
-        record = _again(job, who.tenant, known, timedelta(hours=parts.settings.deadline_hours))
+        record = job_orders.again(job, who.tenant, known, timedelta(hours=parts.settings.deadline_hours))
     else:
         await _require_stored(view, who.tenant, parts, known)
-        record = _resumed(step, job, who.tenant, known)
+        record = job_orders.resumed(step, job, who.tenant, known)
     await parts.publisher.publish([record])
     fresh = JobView(id=job, state=JobState.QUEUED, run=known.run + 1)
     kept = {"document_id", "revision", "pipeline", "filename", "created_at", "projected_through"}
@@ -124,41 +130,3 @@ async def _require_stored(view: JobView, tenant: str, parts: Parts, known: Submi
         if await asyncio.to_thread(parts.blobs.find, key) or await parts.jobs.page(tenant, view.id, page):
             return
     raise NothingStored
-
-
-def _resumed(step: Literal["ocr", "chunk"], job: str, tenant: str, known: Submission) -> Outgoing:
-    """The order to go on from a step: one id for a run, whoever asks and from wherever."""
-    run = known.run + 1
-    asked = uuid.uuid5(NAMESPACE, f"{job}|resume|{run}")
-    envelope = _envelope(asked, ResumeRequested.kind(), job, tenant, known, run)
-    return encode(topics.REDRIVES.name, envelope, ResumeRequested(step=step, by=tenant))
-
-
-def _again(job: str, tenant: str, known: Submission, within: timedelta) -> Outgoing:
-    """The next run's record: with the same id whoever asks, so that it counts once."""
-    if known.source is None:
-        raise Conflict("the job's submission is not known here yet", retry_after=1)
-    run = known.run + 1
-    submitted = submission_id(job, known.source.sha256, run)
-    envelope = _envelope(submitted, JobSubmitted.kind(), job, tenant, known, run)
-    envelope = envelope.model_copy(update={"deadline": envelope.at + within})
-    pipeline = plans.PLANS[known.plan].pipeline
-    payload = JobSubmitted(source=known.source, filename=known.filename, pipeline=pipeline)
-    return encode(topics.JOBS.name, envelope, payload)
-
-
-def _envelope(name: uuid.UUID, kind: str, job: str, tenant: str, known: Submission, run: int) -> Envelope:
-    return Envelope(
-        id=name,
-        kind=kind,
-        at=datetime.now(UTC),
-        job=job,
-        run=run,
-        part=0,
-        tenant=tenant,
-        plan=known.plan,
-        lane=known.lane,
-        document=known.document_id,
-        revision=known.revision,
-        traceparent=new_trace(),
-    )

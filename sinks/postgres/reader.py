@@ -1,14 +1,16 @@
 """The reading side, as role `headrace_api`: every transaction says first for which tenant it reads."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.documents import Claim, PageRead
+from schemas.job_choice import ChosenJobs
 from schemas.jobs import (
     DocumentList,
     DocumentView,
@@ -174,13 +176,18 @@ class PostgresJobReader:
         async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_JOB, {"job": job})).mappings().first()
             prepared: int | None = await connection.scalar(_PREPARED, {"job": job})
-        if row is None:
-            return None
-        known = row["source_key"] is not None
-        source = Claim(key=row["source_key"], sha256=row["source_sha256"], size=row["source_size"]) if known else None
-        copied = {name: row[name] for name in ("run", "document_id", "revision", "plan", "lane", "deadline", "deleted")}
-        state, filename = JobState(row["state"]), row["filename"] or ""
-        return Submission(state=state, source=source, filename=filename, prepared=prepared, **copied)
+        return None if row is None else _submission(row, prepared)
+
+    async def chosen(
+        self, tenant: str, chosen: ChosenJobs, states: Collection[JobState], most: int
+    ) -> list[tuple[str, Submission]]:
+        """The jobs that are meant and stand in one of `states`, oldest first, at most `most`; raises `DependencyDown`.
+
+        Left out are those that are being cancelled already, or whose document was deleted.
+        """
+        async with as_tenant(self._engine, tenant) as connection:
+            rows = await job_list.chosen(connection, tenant, chosen, states, most)
+        return [(row["id"], _submission(row, None)) for row in rows]
 
     async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
         """The job's events with a `seq` above `after`, in order; raises `DependencyDown`."""
@@ -206,6 +213,14 @@ class PostgresJobReader:
     async def close(self) -> None:
         """Close the pool."""
         await self._engine.dispose()
+
+
+def _submission(row: Mapping[Any, Any], prepared: int | None) -> Submission:
+    known = row["source_key"] is not None
+    source = Claim(key=row["source_key"], sha256=row["source_sha256"], size=row["source_size"]) if known else None
+    copied = {name: row[name] for name in ("run", "document_id", "revision", "plan", "lane", "deadline", "deleted")}
+    state, filename = JobState(row["state"]), row["filename"] or ""
+    return Submission(state=state, source=source, filename=filename, prepared=prepared, **copied)
 
 
 async def _through(connection: AsyncConnection) -> datetime | None:
