@@ -74,7 +74,7 @@ async def publish(
         metadata=upload.fields.metadata,
         tags=upload.fields.tags,
     )
-    # When this raises, the record may still have reached the log, so the bytes stay; a sweep takes them if no job comes.
+    # When this raises, the record may still have reached the log, so the bytes stay: a sweep takes what no job names.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])
     return JobAccepted(
         id=job,
