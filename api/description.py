@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from api import openai_shape
-from api.errors import Problem, RequestTimeout, declare, declare_openai
+from api.errors import HeadTooLarge, Problem, RequestTimeout, TargetTooLong, declare, declare_openai
 from api.examples import EXAMPLES
 from schemas.errors import DependencyDown, Forbidden, HeadraceError, Unauthorized
 from schemas.jobs import JobEvent
@@ -128,7 +128,12 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
         del responses["422"]
     scopes = [scope for given in operation.get("security", ()) for named in given.values() for scope in named]
     # DependencyDown: of a key that is not known, before the log was read, nobody can say whether it is one.
-    everywhere = (HeadraceError, *((Unauthorized, Forbidden, DependencyDown) if scopes else ()))
+    everywhere = (
+        HeadraceError,
+        TargetTooLong,
+        HeadTooLarge,
+        *((Unauthorized, Forbidden, DependencyDown) if scopes else ()),
+    )
     if "requestBody" in operation:
         everywhere = (*everywhere, RequestTimeout)
     failed = declare_openai(*everywhere) if openai_shape.spoken(path) else declare(*everywhere)

@@ -73,6 +73,22 @@ class MethodNotAllowed(InputError):
     title = "The resource does not have this method"
 
 
+class HeadTooLarge(InputError):
+    """More headers, or longer ones, than any caller of ours needs."""
+
+    code = "head_too_large"
+    status = 431
+    title = "The request has more or longer headers than this server reads"
+
+
+class TargetTooLong(InputError):
+    """A path with its query that is longer than any of ours."""
+
+    code = "uri_too_long"
+    status = 414
+    title = "The request's path and query are longer than this server reads"
+
+
 class RequestTimeout(InputError):
     """A request whose headers or body came too slowly, or not at all."""
 

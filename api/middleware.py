@@ -15,13 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import problem
+from api.errors import HeadTooLarge, TargetTooLong, problem
 from api.metrics import ApiMetrics
 from schemas.errors import HeadraceError
 
 log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BODY_LIMIT = 1024 * 1024
+_TARGET_LIMIT = 8 * 1024
+_HEAD_LIMIT, _MOST_HEADERS = 32 * 1024, 100
 _BODY_SECONDS = 20.0
 _LEAST_RATE = 500.0  # bytes a second: with these two, what Apache's mod_reqtimeout asks of a body
 _LINGER_BYTES = 256 * 1024 * 1024
@@ -42,9 +44,11 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, None if scope["path"] in self._streamed else _BODY_LIMIT)
-        begun = time.monotonic()
+        begun, app = time.monotonic(), self._app
+        if (fault := _fault(scope)) is not None:
+            app = problem(Request(scope), fault)
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.status = 499  # as nginx counts callers that went away; nobody is left to be answered
         except Exception:  # the last net: whatever it is, it is logged here and told without its insides
@@ -55,6 +59,14 @@ class RequestFrame:
         finally:
             path = getattr(scope.get("route"), "path", "unmatched")
             self._metrics.observe(path, exchange.status or 500, (exchange.streaming or time.monotonic()) - begun)
+
+
+def _fault(scope: Scope) -> HeadraceError | None:
+    """What is wrong with a request's first line and headers: the protocol bounds only what it has to wait for."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > _TARGET_LIMIT:
+        return TargetTooLong()
+    sizes = [len(name) + len(value) for name, value in scope["headers"]]
+    return HeadTooLarge() if len(sizes) > _MOST_HEADERS or sum(sizes) > _HEAD_LIMIT else None
 
 
 class _Exchange:
