@@ -135,7 +135,8 @@ class Courier:
         """Claim and begin; the seconds until there may be more to do."""
         if self._lanes.full or len(self._unsettled) > _MOST_UNSETTLED:
             return _LOOK_SECONDS  # the end of a request, or of what is settled, rings
-        began, claimed = time.monotonic(), await self._claimed()
+        began, resumes = time.monotonic(), self._lanes.resumes()
+        claimed = await self._claimed()
         if claimed is None:
             return _DOWN_SECONDS
         for item in claimed:
@@ -147,7 +148,8 @@ class Courier:
                 self._spawn(session.close())
         if len(claimed) == _MOST_CLAIMED:
             return 0.0
-        return await self._pause()
+        # By when the rooms were told: a pause that ended since then gave no room.
+        return await self._pause(_LOOK_SECONDS if resumes is None else began + resumes - time.monotonic())
 
     async def _claimed(self) -> list[Claimed] | None:
         try:
@@ -159,15 +161,15 @@ class Courier:
         self._parts.holding(0.0)
         return found
 
-    async def _pause(self) -> float:
-        resumes = self._lanes.resumes()
+    async def _pause(self, resumes: float) -> float:
+        """Seconds until something is due, or until a lane goes on, in `resumes` seconds."""
         try:
             due = await self._parts.book.next_due()
         except (DependencyDown, Contended):
             return _DOWN_SECONDS
         # What is due already waits for room in its lane, which rings; or another courier has it.
         due = _LOOK_SECONDS if due is None or due <= 0 else due
-        return max(0.005, min(due, _LOOK_SECONDS if resumes is None else resumes, _LOOK_SECONDS))
+        return max(0.0, min(due, resumes, _LOOK_SECONDS))
 
     def _begin(self, only: Lane[_Held] | None = None) -> None:
         for lane, held in self._lanes.begin(only):

@@ -3,16 +3,18 @@
 import base64
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from api.auth import jws
+from api.auth import access_tokens, jws
 from api.auth.access_tokens import AccessTokens
 from api.auth.jws import Key, public_keys
 from schemas.errors import Unauthorized
 from schemas.issuers import Issuer
 from schemas.scopes import Scope
+from tests.auth import issuing
 from tests.auth.issuing import (
     AUDIENCE,
     EC,
@@ -30,6 +32,14 @@ from tests.auth.issuing import (
 
 NOW = int(time.time())
 ALL = ("RS256", "PS256", "ES256", "ES384", "Ed25519")
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands: tokens are made when this file is read, which may be many minutes before they are presented."""
+    stands = SimpleNamespace(time=lambda: float(NOW))
+    monkeypatch.setattr(access_tokens, "time", stands)
+    monkeypatch.setattr(issuing, "time", stands)
 
 
 class Held:

@@ -10,6 +10,7 @@ from standardwebhooks.webhooks import Webhook
 from schemas.errors import WrongCode
 from schemas.webhooks import Endpoint, EndpointChange, message_id
 from tests.sinks.databases import Database, rows
+from tests.support import BESIDE
 from tests.webhooks.receivers import answering, cutting, dripping, hanging, in_turn
 from tests.webhooks.worlds import SIGNER, deleted, delivering, ended, eventually, page
 
@@ -117,7 +118,8 @@ async def test_who_only_fails_for_long_is_disabled(database: Database) -> None:
     async with delivering(database, schedule=(0.0, *[0.05] * 50), hours=0.2 / 3600) as world:
         endpoint = await world.active("down", answering(500))
         await world.intake.write([ended("job_a")])
-        assert (await world.state(endpoint, "disabled")).reason == "failing"
+        # Well below what a courier waits that nobody wakes.
+        assert (await world.state(endpoint, "disabled", seconds=4)).reason == "failing"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ async def test_who_only_fails_for_long_is_disabled(database: Database) -> None:
 async def test_bad_receivers_and_what_is_noted_of_them(
     database: Database, behave: object, status: int | None, error: str
 ) -> None:
-    async with delivering(database, schedule=(0.0,), seconds=0.5) as world:
+    async with delivering(database, schedule=(0.0,), seconds=2.0) as world:
         endpoint = await world.active("bad", behave)  # type: ignore[arg-type]
         task = ended("job_a")
         await world.intake.write([task])
@@ -157,14 +159,14 @@ async def test_a_receiver_that_asks_to_be_let_alone_is(database: Database) -> No
 
 
 async def test_dead_receivers_delay_no_other(database: Database) -> None:
-    async with delivering(database, schedule=(0.0, *[0.2] * 20), seconds=5.0) as world:
+    async with delivering(database, schedule=(0.0, *[0.2] * 20), seconds=30.0) as world:
         for number in range(8):
             await world.active(f"dead-{number}", hanging)
         await world.active("well", OK)
         began = asyncio.get_running_loop().time()
         await world.intake.write([ended(f"job_{number}") for number in range(40)])
         await world.came("well", 40)
-        assert asyncio.get_running_loop().time() - began < 4.5, "they waited for a receiver that hangs"
+        assert asyncio.get_running_loop().time() - began < 6 * BESIDE, "they waited for a receiver that hangs"
         assert len(set(await world.came("well", 40))) == 40
 
 

@@ -94,14 +94,14 @@ class World:
         made = await self.endpoint(name, behave, tenant=tenant, **wanted)
         return await self.state(made, "active", tenant=tenant)
 
-    async def state(self, endpoint: Endpoint, state: str, *, tenant: str = "demo") -> Endpoint:
+    async def state(self, endpoint: Endpoint, state: str, *, tenant: str = "demo", seconds: float = 30) -> Endpoint:
         """The endpoint once it is in a state."""
 
         async def found() -> Endpoint | None:
             now = await self.store.endpoint(tenant, endpoint.id)
             return now if now is not None and now.state == state else None
 
-        return await eventually(found, f"{endpoint.url} is {state}")
+        return await eventually(found, f"{endpoint.url} is {state}", seconds)
 
     async def delivery(self, endpoint: Endpoint, message: str, state: str) -> webhooks.DeliveryView:
         """The delivery once it is in a state."""
@@ -133,7 +133,7 @@ async def eventually(found: Callable[[], Awaitable[T | None]], what: str, second
 
 @asynccontextmanager
 async def delivering(
-    database: Database, *, schedule: tuple[float, ...] = (0.0, 0.1, 0.3), seconds: float = 2.0, hours: float = 120.0
+    database: Database, *, schedule: tuple[float, ...] = (0.0, 0.1, 0.3), seconds: float = 10.0, hours: float = 120.0
 ) -> AsyncIterator[World]:
     """A world whose courier works while the block lasts."""
     lazy, egress = connect(database.sink, lazily=True), Egress(LOCAL, seconds=seconds)
