@@ -29,6 +29,7 @@ _TAGS = [
     {"name": "search", "description": "Passages by meaning, by words, or by both."},
     {"name": "embeddings", "description": "Vectors, as OpenAI's clients ask for them."},
     {"name": "models", "description": "What answers, with the digest of its weights."},
+    {"name": "webhooks", "description": "Where events are sent, and what became of each."},
     {"name": "keys", "description": "API keys, each with scopes of its own."},
     {"name": "tokens", "description": "OAuth 2.0 access tokens for API keys; public."},
     {"name": "health", "description": "For whoever runs this; public."},
