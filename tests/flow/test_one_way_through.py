@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from PIL import Image
+from standardwebhooks.webhooks import Webhook
 
 from deploy.local.samples import letters
 from deploy.local.session import Session
@@ -24,6 +25,8 @@ from tests.flow.jobs import ended, submit
 from tests.flow.stops import stopped
 from tests.support import until
 from tests.unit.decoding.documents import ENCRYPTED, huge_png
+from tests.webhooks.receivers import Arrival, answering, receiving
+from tests.webhooks.worlds import eventually
 
 pytestmark = pytest.mark.stack
 
@@ -55,6 +58,30 @@ def test_a_document_goes_from_http_to_search_and_stays_its_tenants(
     assert client.get(f"/v1/jobs/{job}", **foreign).status_code == 404
     assert client.get(f"/v1/jobs/{job}/result", **foreign).status_code == 404
     assert client.post("/v1/search", json={"query": "x"}, **foreign).json()["hits"] == []
+
+
+async def test_the_end_of_a_job_is_told_to_an_endpoint_that_proved_itself(client: httpx2.Client) -> None:
+    async with receiving() as receivers:
+        wanted = {"url": receivers.url("here", answering(204)), "events": ["job.succeeded", "page.succeeded"]}
+        made = (await asyncio.to_thread(client.post, "/v1/webhook-endpoints", json=wanted)).json()
+        accepted = await asyncio.to_thread(submit, client, _png(7), metadata='{"order": "7"}', tags="archive")
+        job = accepted.json()["id"]
+
+        async def told() -> list[Arrival] | None:
+            found = [arrival for arrival in receivers.came("here") if json.loads(arrival.body)["data"]["job"] == job]
+            return found if len(found) == 2 else None
+
+        page, end = sorted(await eventually(told, "the page and the job", 60), key=lambda arrival: arrival.type)[::-1]
+    for arrival in (page, end):
+        Webhook(made["secrets"][0]["secret"]).verify(arrival.body, arrival.headers)
+    data = json.loads(end.body)["data"]
+    assert (end.type, data["state"], data["metadata"], data["tags"]) == (
+        "job.succeeded", "succeeded", {"order": "7"}, ["archive"],
+    )  # fmt: skip
+    assert data["result"].startswith("http")
+    assert (await asyncio.to_thread(client.get, data["result"])).json()["id"] == job
+    found = (await asyncio.to_thread(client.get, f"/v1/webhook-endpoints/{made['id']}/deliveries")).json()["data"]
+    assert {each["message"] for each in found if each["state"] == "delivered"} >= {page.id, end.id}
 
 
 def test_every_step_and_sink_is_a_consumer_group_of_its_own(stack: Session) -> None:
