@@ -2,31 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.envelope import Lane
-from schemas.jobs import JobState
-from schemas.labels import MOST_TAGS, Tag
+from schemas.jobs import JobFilter
 
 MOST_AT_ONCE = 1000
 """Jobs of one order."""
 
 
-class JobFilter(BaseModel):
-    """What jobs have in common, as lists of jobs take it; `since` and `until` are of their acceptance."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    state: tuple[JobState, ...] = ()
-    document_id: str | None = Field(default=None, max_length=256)
-    lane: Lane | None = None
-    tag: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-
-
 class ChosenJobs(BaseModel):
-    """Jobs by id, by what they have in common, or all of them."""
+    """Jobs by id, by what they have in common (`since` and `until` are of their acceptance), or all of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -235,20 +235,28 @@ class JobList(BaseModel):
     projected_through: AwareDatetime | None = None
 
 
-class JobQuery(BaseModel):
-    """What a list of jobs is to hold. `order`: newest first, by acceptance or by end (then ended jobs only)."""
+class JobFilter(BaseModel):
+    """What jobs have in common. `tag`: all of these."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    after: str | None = Field(default=None, max_length=256)
-    limit: int = Field(default=20, ge=1, le=100)
-    order: Literal["created_at", "finished_at"] = "created_at"
     state: tuple[JobState, ...] = ()
     document_id: str | None = Field(default=None, max_length=256)
     lane: Lane | None = None
     tag: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
+
+
+class JobQuery(JobFilter):
+    """What a list of jobs is to hold. `order`: newest first, by acceptance or by end (then ended jobs only).
+
+    `since` and `until` are of whichever that is.
+    """
+
+    after: str | None = Field(default=None, max_length=256)
+    limit: int = Field(default=20, ge=1, le=100)
+    order: Literal["created_at", "finished_at"] = "created_at"
 
 
 JobEventKind = Literal[

@@ -19,8 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.job_choice import ChosenJobs, JobFilter
-from schemas.jobs import JobList, JobQuery, JobState, JobSummary
+from schemas.job_choice import ChosenJobs
+from schemas.jobs import JobFilter, JobList, JobQuery, JobState, JobSummary
 from sinks.postgres import cursors
 
 _MOMENT = DateTime(timezone=True)
@@ -78,7 +78,7 @@ async def chosen(
     return (await connection.execute(found)).mappings().all()
 
 
-def _fitting(query: JobQuery | JobFilter) -> list[ColumnElement[bool]]:
+def _fitting(query: JobFilter) -> list[ColumnElement[bool]]:
     of = _JOBS.c
     rules: list[ColumnElement[bool]] = []
     by = of[query.order if isinstance(query, JobQuery) else "created_at"]

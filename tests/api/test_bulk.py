@@ -8,8 +8,8 @@ import pytest
 from schemas import topics
 from schemas.codec import decode
 from schemas.documents import CancelRequested, JobSubmitted
-from schemas.job_choice import MOST_AT_ONCE, ChosenJobs, JobFilter
-from schemas.jobs import JobState
+from schemas.job_choice import MOST_AT_ONCE, ChosenJobs
+from schemas.jobs import JobFilter, JobState
 from schemas.records import Partition, Record
 from sinks.postgres.reader import PostgresJobReader
 from tests.api.stories import Scribe
