@@ -68,7 +68,7 @@ class Book(Protocol):
 class Parts:
     """What a courier works with. `schedule`: seconds before each attempt; `seconds`: the longest that one takes;
     `lease`: how long what is claimed is this courier's. `sign` makes the headers of an attempt; it raises KeyError
-    where the server lacks the key. `holding` is told 1 while PostgreSQL is away, `count` each outcome.
+    or ValueError where no secret can. `holding` is told 1 while PostgreSQL is away, `count` each outcome.
     """
 
     book: Book
@@ -208,8 +208,8 @@ class Courier:
     async def _asked(self, claimed: Claimed, at: datetime) -> tuple[dict[str, str], Answer]:
         try:
             headers = self._parts.sign(claimed, at)
-        except KeyError:
-            log.error("%s: HEADRACE_ID_KEYS lacks the key of its secret; rotate it", claimed.endpoint)
+        except (KeyError, ValueError):
+            log.error("%s has no secret that HEADRACE_ID_KEYS makes; rotate it", claimed.endpoint)
             return {}, Answer(None, "", b"", "unsigned", 0.0)
         session = self._sessions.get(claimed.endpoint)
         if session is None:
@@ -291,6 +291,6 @@ def _proves(claimed: Claimed, answer: Answer) -> bool:
         return False
     try:
         told = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):  # a receiver may answer with any number of brackets
         return False
     return isinstance(told, dict) and told.get("code") == claimed.code

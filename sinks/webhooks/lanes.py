@@ -91,9 +91,9 @@ class Lanes(Generic[HeldT]):
         self._blocked = False
 
     def rooms(self) -> dict[str, int]:
-        """Of each lane at hand, how many more deliveries may be claimed; for all other endpoints it is `AHEAD`."""
+        """How many more deliveries may be claimed for an endpoint, where it is less than `AHEAD`."""
         now = time.monotonic()
-        return {name: lane.room(now) for name, lane in self._lanes.items()}
+        return {name: room for name, lane in self._lanes.items() if (room := lane.room(now)) < AHEAD}
 
     @property
     def full(self) -> bool:

@@ -54,6 +54,18 @@ async def test_what_came_before_the_verification_waits_for_it(database: Database
         await world.came("later", 1)
 
 
+@pytest.mark.parametrize("told", [b"[" * 60_000, b"{" * 60_000, b'{"code": 7}', b"null", b"\xff", b'{"code": "guessed"}'])
+async def test_whatever_an_endpoint_tells_back_that_is_not_its_code_it_is_not_verified(
+    database: Database, told: bytes
+) -> None:
+    async with delivering(database) as world:
+        world.receivers.mute.add("odd")
+        endpoint = await world.endpoint("odd", answering(200, told))
+        await eventually(lambda: _tried(database), "it was sent its code")
+        await world.state(endpoint, "pending")
+        await world.active("well", OK)
+
+
 async def _tried(database: Database) -> bool:
     return bool(await rows(database.admin, "SELECT FROM webhook_attempts WHERE error = 'unproved'"))
 

@@ -87,7 +87,7 @@ def test_one_that_fails_is_tried_alone_after_pauses_that_grow_and_a_success_open
     lane, item = pairs[4]
     assert (lane.width, group.rooms()["a"]) == (1, 0)
     group.end(lane, item, well=True, seconds=0.1, asked=0.0, pause=5.0)
-    assert (lane.width, group.rooms()["a"]) == (lanes.WIDTH, lanes.AHEAD)
+    assert (lane.width, group.rooms()) == (lanes.WIDTH, {})
 
 
 def test_what_may_be_another_couriers_by_now_is_not_begun() -> None:
