@@ -54,7 +54,7 @@ async def test_what_came_before_the_verification_waits_for_it(database: Database
         await world.came("later", 1)
 
 
-@pytest.mark.parametrize("told", [b"[" * 60_000, b"{" * 60_000, b'{"code": 7}', b"null", b"\xff", b'{"code": "guessed"}'])
+@pytest.mark.parametrize("told", [b"[" * 60_000, b'{"code": 7}', b"null", b"\xff", b'{"code": "guessed"}'])
 async def test_whatever_an_endpoint_tells_back_that_is_not_its_code_it_is_not_verified(
     database: Database, told: bytes
 ) -> None:
