@@ -43,7 +43,7 @@ def _slots(stack: Running) -> dict[str, dict[str, Any]]:
 
 def test_every_step_and_sink_is_a_process_and_a_consumer_group_of_its_own(stack: Running) -> None:
     slots = _slots(stack)
-    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 16
+    assert len({slot["pid"] for slot in slots.values()}) == len(slots) == 17
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{slots['kafka']['port']}"})
     described = {
         name: future.result(10)

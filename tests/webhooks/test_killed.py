@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from producers import provisioning
+from producers.clients import librdkafka
 from producers.publisher import KafkaPublisher
 from schemas import topics, webhooks
 from schemas.broker import Broker
@@ -70,10 +72,21 @@ class Process:
 @pytest.fixture
 def process(kafka: Broker, database: Database, tmp_path: Path) -> Iterator[Process]:
     provisioning.apply(kafka, dev=True)
+    _begin_at_the_end(kafka)
     process = Process(kafka, database, tmp_path)
     process.start()
     yield process
     process.end()
+
+
+def _begin_at_the_end(kafka: Broker) -> None:
+    """Other tests have put on the topic what no sink can read."""
+    consumer = Consumer({**librdkafka(kafka), "group.id": "headrace.webhooks"})
+    places = [TopicPartition(topics.RESULTS.name, number) for number in range(topics.RESULTS.partitions)]
+    for place in places:
+        _, place.offset = consumer.get_watermark_offsets(place, timeout=20)
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
 
 
 async def _publish(broker: Broker, *tasks: Task) -> None:
