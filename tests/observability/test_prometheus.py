@@ -104,7 +104,8 @@ def test_every_label_has_values_of_a_closed_set(stack: Session, prometheus: Prom
     routes = set(httpx2.get(f"{stack.url}/openapi.json", trust_env=False).json()["paths"])
     topics = {topic.name for topic in TOPICS}
     closed = {
-        "step": {*STEPS, *SINKS, *ALONE}, "outcome": {"emit", "retry", "reject", "hold", "skip", "delivered", "failed", "refused"},
+        "step": {*STEPS, *SINKS, *ALONE},
+        "outcome": {"emit", "retry", "reject", "hold", "skip", "delivered", "failed", "refused"},
         "code": set(_codes(errors.HeadraceError)), "route": {*routes, "/openapi.json", "/docs", "unmatched"},
         "group": set(GROUPS), "topic": topics,
         "lane": {"interactive", "bulk"}, "tenant": {"demo"}, "status": {str(number) for number in range(200, 600)},
