@@ -4,9 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Header
+from pydantic import BaseModel
 
 from api.uploads import Upload
 from schemas.errors import BadRequest, DependencyDown
@@ -24,6 +25,7 @@ IdempotencyKey = Annotated[
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE = re.compile(r"[!#-+\--:<-\[\]-~]+")
 _MOST = 255
+_Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 def parsed(given: str | None) -> str | None:
@@ -58,8 +60,8 @@ async def carried(
     tenant: str,
     name: str,
     job: str,
-    publish: Callable[[str], Awaitable[str]],
-) -> str:
+    publish: Callable[[str], Awaitable[_Answer]],
+) -> _Answer:
     """The answer to a submission whose key was taken for `job`, which `publish` puts on the log.
 
     Of who is killed before it is noted, the next repeat publishes under the same id, and all that follows from it is
@@ -72,7 +74,7 @@ async def carried(
         await _quietly(book.give_up(tenant, name, job))
         raise
     failpoints.reach("released", job)
-    await _quietly(book.done(tenant, name, job, answer))
+    await _quietly(book.done(tenant, name, job, answer.model_dump_json()))
     return answer
 
 

@@ -49,13 +49,8 @@ async def submitted(
     if not taken.job:
         await parts.blobs.delete(upload.claim.key)
         return JobAccepted.model_validate_json(taken.answer), True
-    publishing = partial(_published, parts, tenant, upload, span, trace)
-    answer = await idempotency.carried(parts.submissions, parts.failpoints, tenant, name, taken.job, publishing)
-    return JobAccepted.model_validate_json(answer), False
-
-
-async def _published(parts: Parts, tenant: str, upload: Upload, span: float | None, trace: str, job: str) -> str:
-    return (await publish(parts, tenant, upload, span, trace, job)).model_dump_json()
+    publishing = partial(publish, parts, tenant, upload, span, trace)
+    return await idempotency.carried(parts.submissions, parts.failpoints, tenant, name, taken.job, publishing), False
 
 
 async def publish(

@@ -20,7 +20,7 @@ from schemas.failpoints import Failpoints
 from sinks.postgres.deliveries import Claimed
 from sinks.webhooks.egress import Answer
 from sinks.webhooks.lanes import AHEAD, Lane, Lanes
-from sinks.webhooks.verdicts import Verdict, judge
+from sinks.webhooks.verdicts import Verdict, judge, succeeded
 
 log = logging.getLogger(__name__)
 _MOST_CLAIMED = 256
@@ -192,7 +192,7 @@ class Courier:
         headers, answer = await self._asked(claimed, at)
         self._parts.failpoints.reach("sent", claimed.message)
         proved = claimed.verifies and _proves(claimed, answer)
-        unproved = claimed.verifies and not proved and answer.status is not None and 200 <= answer.status < 300
+        unproved = claimed.verifies and not proved and succeeded(answer.status)
         error = "unproved" if unproved else answer.error
         status = None if unproved else answer.status
         verdict = judge(status, answer.retry_after, claimed.tries, self._parts.schedule, self._parts.dice)
@@ -287,7 +287,7 @@ def _by_endpoint(batch: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list
 
 def _proves(claimed: Claimed, answer: Answer) -> bool:
     """Whether the endpoint told back the code it was sent: only who reads its requests can."""
-    if answer.status is None or not 200 <= answer.status < 300:
+    if not succeeded(answer.status):
         return False
     try:
         told = json.loads(answer.body)

@@ -34,12 +34,17 @@ class Verdict:
         return self.state == "delivered"
 
 
+def succeeded(status: int | None) -> bool:
+    """Whether an answer is one of success; None: there was none."""
+    return status is not None and 200 <= status < 300
+
+
 def judge(status: int | None, retry_after: str, tries: int, schedule: Sequence[float], dice: random.Random) -> Verdict:
     """The verdict upon an answer (None: there was none) to attempt `tries`, counted from 0.
 
     Only 2xx is success. `schedule` holds the seconds before each attempt; behind the last one it is given up.
     """
-    if status is not None and 200 <= status < 300:
+    if succeeded(status):
         return Verdict("delivered", 0.0, tries + 1)
     if status == _GONE:
         return Verdict("failed", 0.0, tries + 1, gone=True)
