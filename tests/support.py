@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from producers.clients import librdkafka
 from producers.lag import LagSource
@@ -24,6 +25,19 @@ def until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
     return value
+
+
+def delete_records(broker: Broker, *topics: str) -> None:
+    """Empty topics: who reads from their begin finds nothing that was there before."""
+    admin = AdminClient(librdkafka(broker))
+    known = admin.list_topics(timeout=10).topics
+    wanted: dict[TopicPartition, Any] = {
+        TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in known[topic].partitions
+    }
+    ends = {place: end.result(30).offset for place, end in admin.list_offsets(wanted).items()}
+    before = [TopicPartition(place.topic, place.partition, end) for place, end in ends.items()]
+    for future in admin.delete_records(before).values():
+        future.result(30)
 
 
 def environment(broker: Broker) -> dict[str, str]:

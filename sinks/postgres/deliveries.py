@@ -42,18 +42,17 @@ class Deliveries:
         self._lease = lease_seconds
         self._longest = longest_hours * 3600
 
-    async def claim(self, rooms: Mapping[str, int], room: int, most: int) -> list[Claimed]:
-        """At most `most` that are due, at most `rooms` (else `room`) of an endpoint."""
+    async def claim(self, rooms: Mapping[str, int], room: int, most: int) -> tuple[list[Claimed], float | None]:
+        """At most `most` that are due, at most `rooms` (else `room`) of an endpoint; and the seconds until more are.
+
+        None: nothing will be. What is due and was not claimed had no room, or another courier was just claiming it.
+        """
         told = packed([{"endpoint": endpoint, "room": free} for endpoint, free in rooms.items()])
         values = {"rooms": told, "room": room, "most": most, "lease": self._lease}
         async with transaction(self._engine) as connection:
-            return [_claimed(row) for row in await connection.execute(sql.CLAIM, values)]
-
-    async def next_due(self) -> float | None:
-        """Seconds until the next one is due (negative: so long ago), None where none waits."""
-        async with transaction(self._engine) as connection:
-            found = await connection.scalar(sql.NEXT_DUE)
-        return None if found is None else float(found)
+            claimed = [_claimed(row) for row in await connection.execute(sql.CLAIM, values)]
+            due = await connection.scalar(sql.NEXT_DUE)
+        return claimed, None if due is None else float(due)
 
     async def settle(self, outcomes: Sequence[Row], endpoints: Sequence[Row]) -> list[str]:
         """Note attempts and what they mean for their endpoints, which are each named once.

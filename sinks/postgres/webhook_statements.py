@@ -57,11 +57,14 @@ CLAIM = text("""
         CASE WHEN payload = 'full' THEN whole ELSE thin END AS body
 """)
 
+# In the transaction of `CLAIM`, so that both mean the same now: nothing comes due between the two unseen. An endpoint
+# whose deliveries are due and have no room hides no other's.
 NEXT_DUE = text("""
     SELECT extract(epoch FROM min(first.due) - now())
     FROM webhook_endpoints AS asks CROSS JOIN LATERAL (
         SELECT due FROM webhook_deliveries
-        WHERE endpoint = asks.id AND webhook_deliveries.state = 'waiting' AND (asks.state = 'active' OR verifies)
+        WHERE endpoint = asks.id AND webhook_deliveries.state = 'waiting' AND due > now()
+            AND (asks.state = 'active' OR verifies)
         ORDER BY due LIMIT 1
     ) AS first
     WHERE asks.state <> 'disabled'

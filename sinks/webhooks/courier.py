@@ -47,12 +47,8 @@ class Session(Protocol):
 class Book(Protocol):
     """`sinks.postgres.deliveries.Deliveries`."""
 
-    async def claim(self, rooms: Mapping[str, int], room: int, most: int) -> list[Claimed]:
-        """What is due."""
-        ...
-
-    async def next_due(self) -> float | None:
-        """Seconds until something is."""
+    async def claim(self, rooms: Mapping[str, int], room: int, most: int) -> tuple[list[Claimed], float | None]:
+        """What is due, and the seconds until more is."""
         ...
 
     async def settle(self, outcomes: Sequence[Mapping[str, Any]], endpoints: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -136,9 +132,10 @@ class Courier:
         if self._lanes.full or len(self._unsettled) > _MOST_UNSETTLED:
             return _LOOK_SECONDS  # the end of a request, or of what is settled, rings
         began, resumes = time.monotonic(), self._lanes.resumes()
-        claimed = await self._claimed()
-        if claimed is None:
+        found = await self._claimed()
+        if found is None:
             return _DOWN_SECONDS
+        claimed, due = found
         for item in claimed:
             until = began + self._parts.lease - self._parts.seconds  # so that an attempt also ends within the lease
             self._lanes.add(item.endpoint, _Held(item, until), failing=item.failing)
@@ -149,9 +146,10 @@ class Courier:
         if len(claimed) == _MOST_CLAIMED:
             return 0.0
         # By when the rooms were told: a pause that ended since then gave no room.
-        return await self._pause(_LOOK_SECONDS if resumes is None else began + resumes - time.monotonic())
+        resumes = None if resumes is None else max(0.0, began + resumes - time.monotonic())
+        return min(each for each in (due, resumes, _LOOK_SECONDS) if each is not None)
 
-    async def _claimed(self) -> list[Claimed] | None:
+    async def _claimed(self) -> tuple[list[Claimed], float | None] | None:
         try:
             found = await self._parts.book.claim(self._lanes.rooms(), AHEAD, _MOST_CLAIMED)
         except (DependencyDown, Contended) as error:
@@ -160,16 +158,6 @@ class Courier:
             return None
         self._parts.holding(0.0)
         return found
-
-    async def _pause(self, resumes: float) -> float:
-        """Seconds until something is due, or until a lane goes on, in `resumes` seconds."""
-        try:
-            due = await self._parts.book.next_due()
-        except (DependencyDown, Contended):
-            return _DOWN_SECONDS
-        # What is due already waits for room in its lane, which rings; or another courier has it.
-        due = _LOOK_SECONDS if due is None or due <= 0 else due
-        return max(0.0, min(due, resumes, _LOOK_SECONDS))
 
     def _begin(self, only: Lane[_Held] | None = None) -> None:
         for lane, held in self._lanes.begin(only):

@@ -80,8 +80,12 @@ async def test_the_end_of_a_job_is_told_to_an_endpoint_that_proved_itself(client
     )  # fmt: skip
     assert data["result"].startswith("http")
     assert (await asyncio.to_thread(client.get, data["result"])).json()["id"] == job
-    found = (await asyncio.to_thread(client.get, f"/v1/webhook-endpoints/{made['id']}/deliveries")).json()["data"]
-    assert {each["message"] for each in found if each["state"] == "delivered"} >= {page.id, end.id}
+
+    async def noted() -> bool:
+        found = (await asyncio.to_thread(client.get, f"/v1/webhook-endpoints/{made['id']}/deliveries")).json()["data"]
+        return {each["message"] for each in found if each["state"] == "delivered"} >= {page.id, end.id}
+
+    assert await eventually(noted, "both are noted as delivered")
 
 
 def test_every_step_and_sink_is_a_consumer_group_of_its_own(stack: Session) -> None:

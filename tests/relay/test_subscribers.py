@@ -22,7 +22,7 @@ from schemas.results import DocumentDeleted, JobEnded, PageEnded
 from schemas.topics import RESULTS
 from tests.relay.harness import RelayProcess, put, relayed
 from tests.sinks.databases import Database
-from tests.support import until
+from tests.support import delete_records, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/subscribe.md").read_text()
@@ -32,7 +32,8 @@ PAGE = (ROOT / "docs/subscribe.md").read_text()
 
 @pytest.fixture
 async def job(broker: Broker, database: Database, since: dict[int, int], relay: Callable[..., RelayProcess]) -> str:
-    """A job that ended, told through outbox and relay."""
+    """A job that ended, told through outbox and relay, on a topic where only the relay's events lie."""
+    delete_records(broker, RESULTS.name)
     name = f"job_{uuid.uuid4().hex}"
     relay()
     connection = await asyncpg.connect(database.sink)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from standardwebhooks.webhooks import Webhook
 
 from schemas.errors import WrongCode
 from schemas.webhooks import Endpoint, EndpointChange, message_id
+from sinks.postgres.deliveries import Claimed, Deliveries
 from tests.sinks.databases import Database, rows
 from tests.support import BESIDE
 from tests.webhooks.receivers import answering, cutting, dripping, hanging, in_turn
@@ -132,6 +134,33 @@ async def test_who_only_fails_for_long_is_disabled(database: Database) -> None:
         await world.intake.write([ended("job_a")])
         # Well below what a courier waits that nobody wakes.
         assert (await world.state(endpoint, "disabled", seconds=4)).reason == "failing"
+
+
+class Slow(Deliveries):
+    """Tables that take longer to answer than a delivery waits for its next attempt."""
+
+    async def claim(self, rooms: Mapping[str, int], room: int, most: int) -> tuple[list[Claimed], float | None]:
+        found = await super().claim(rooms, room, most)
+        await asyncio.sleep(0.15)
+        return found
+
+
+async def test_what_comes_due_while_the_tables_are_asked_is_seen(database: Database) -> None:
+    async with delivering(database, schedule=(0.0, 0.05, *[0.2] * 10), kind=Slow) as world:
+        await world.active("down", answering(500))
+        await world.intake.write([ended("job_a")])
+        await world.came("down", 5, seconds=10)  # less than one look that nobody wakes
+
+
+async def test_what_is_due_and_has_no_room_hides_nothing_that_comes_due(database: Database) -> None:
+    async with delivering(database, schedule=(0.0, 0.05, *[0.4] * 10)) as world:
+        await world.active("shut", OK)
+        world.receivers.behaviours["shut"] = answering(429, retry_after="3600")
+        await world.intake.write([ended("job_a")])
+        await world.came("shut", 1)
+        await world.active("down", answering(500))
+        await world.intake.write([ended("job_b")])
+        await world.came("down", 5, seconds=10)  # less than one look that nobody wakes
 
 
 @pytest.mark.parametrize(

@@ -112,14 +112,14 @@ class World:
 
         return await eventually(found, f"{message} is {state}")
 
-    async def came(self, name: str, count: int) -> list[str]:
+    async def came(self, name: str, count: int, *, seconds: float = 30) -> list[str]:
         """The ids of what came to a receiver, once there are so many."""
 
         async def found() -> list[str] | None:
             ids = [arrival.id for arrival in self.receivers.came(name)]
             return ids if len(ids) >= count else None
 
-        return await eventually(found, f"{count} deliveries came to {name}")
+        return await eventually(found, f"{count} deliveries came to {name}", seconds)
 
 
 async def eventually(found: Callable[[], Awaitable[T | None]], what: str, seconds: float = 30) -> T:
@@ -133,12 +133,17 @@ async def eventually(found: Callable[[], Awaitable[T | None]], what: str, second
 
 @asynccontextmanager
 async def delivering(
-    database: Database, *, schedule: tuple[float, ...] = (0.0, 0.1, 0.3), seconds: float = 10.0, hours: float = 120.0
+    database: Database,
+    *,
+    schedule: tuple[float, ...] = (0.0, 0.1, 0.3),
+    seconds: float = 10.0,
+    hours: float = 120.0,
+    kind: type[Deliveries] = Deliveries,
 ) -> AsyncIterator[World]:
     """A world whose courier works while the block lasts."""
     lazy, egress = connect(database.sink, lazily=True), Egress(LOCAL, seconds=seconds)
 
-    book = Deliveries(lazy, lease_seconds=4 * seconds, longest_hours=hours)
+    book = kind(lazy, lease_seconds=4 * seconds, longest_hours=hours)
     courier = Courier(
         Parts(
             book,

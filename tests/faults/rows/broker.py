@@ -4,14 +4,10 @@ import os
 import shutil
 import signal
 import time
-from typing import Any
 
 import httpx2
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from deploy.local.samples import letters
-from producers.clients import librdkafka
 from schemas.topics import JOBS, OCR, OCR_INTERACTIVE
 from tests.faults.disk import full
 from tests.faults.extra import Extra
@@ -20,7 +16,7 @@ from tests.faults.killer import Kill
 from tests.faults.suite import Row, Scene
 from tests.faults.verdict import Expected
 from tests.faults.world import Plan
-from tests.support import until
+from tests.support import delete_records, until
 
 _PROXIED = ("toxiproxy-server",)
 AWAY, SILENT = 15.0, 40.0
@@ -92,7 +88,7 @@ def _passed_by_retention(scene: Scene) -> None:
             os.kill(pids[slot], signal.SIGKILL)
         job = scene.submit("late.pdf", path.read_bytes(), Expected("demo", _EXPIRED), deadline_seconds="40")
         until(lambda: _pages(scene, job), 30, "a page on the log")
-        _delete_all(scene, OCR.name, OCR_INTERACTIVE.name)
+        delete_records(scene.world.broker, OCR.name, OCR_INTERACTIVE.name)
     finally:
         os.kill(stack.pid, signal.SIGCONT)
     scene.submit("after.pdf", path.read_bytes(), Expected("demo", pages=8))
@@ -101,19 +97,6 @@ def _passed_by_retention(scene: Scene) -> None:
 def _pages(scene: Scene, job: str) -> int:
     said = [one for name in (OCR.name, OCR_INTERACTIVE.name) for one in topic(scene.world.broker, name)]
     return sum(one.place.job == job for one in said)
-
-
-def _delete_all(scene: Scene, *topics: str) -> None:
-    admin = AdminClient(librdkafka(scene.world.broker))
-    known = admin.list_topics(timeout=10).topics
-    places = [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
-    wanted: dict[TopicPartition, Any] = {place: OffsetSpec.latest() for place in places}
-    ends = admin.list_offsets(wanted)
-    deleted = admin.delete_records(
-        [TopicPartition(place.topic, place.partition, end.result(30).offset) for place, end in ends.items()]
-    )
-    for future in deleted.values():
-        future.result(30)
 
 
 def _hard_to_reach(scene: Scene) -> None:
