@@ -71,9 +71,9 @@ setup: .venv/.ready
 # Written by a maintainer after a change of dependencies; needs uv. The image has locks of its own, parts of the first.
 COMPILE := uv pip compile --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 lock:
-	$(COMPILE) --extra local --extra eval --extra weaviate --group dev --group build \
+	$(COMPILE) --extra local --extra eval --extra redis --extra weaviate --group dev --group build \
 	  pyproject.toml --output-file requirements.lock
-	$(COMPILE) --no-annotate --extra weaviate --constraint requirements.lock \
+	$(COMPILE) --no-annotate --extra redis --extra weaviate --constraint requirements.lock \
 	  pyproject.toml --output-file deploy/images/runtime.lock
 	printf 'hatchling\nonnx\nsafetensors\n' | $(COMPILE) --no-annotate --constraint requirements.lock \
 	  - --output-file deploy/images/build.lock

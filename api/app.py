@@ -10,6 +10,7 @@ from api import cors, description, docs, errors, health, problems
 from api.admission import Admission
 from api.auth.identities import Identities
 from api.auth.key_use import KeyUse
+from api.limiting import Limiter
 from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
@@ -43,6 +44,8 @@ def create_app(parts: Parts) -> FastAPI:
     own = () if parts.own_tokens is None else (parts.own_tokens,)
     identities = Identities(parts.settings.api_keys, parts.entries, (*own, *parts.issuers))
     key_use = KeyUse(parts.keys)
+    settings = parts.settings
+    limiter = Limiter(settings.limits, settings.tenant_limits, settings.redis.get_secret_value())
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -57,6 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
             queries.close()
             await admission.stop()
             await key_use.stop()
+            await limiter.close()
             for close in parts.closers:
                 await close()
 
@@ -67,6 +71,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.admission = admission
     app.state.identities = identities
     app.state.key_use = key_use
+    app.state.limiter = limiter
     app.state.metrics = metrics = ApiMetrics(parts.lag)
     most = parts.settings.max_streams
     app.state.streams = EventStreams(parts.jobs, parts.bell, most, metrics.streams, identities.stands)

@@ -11,6 +11,7 @@ _SENT = (
 )  # fmt: skip
 _READ = (
     "Location", "ETag", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "WWW-Authenticate", "X-Request-Id",
+    "RateLimit", "RateLimit-Policy",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from api import openai_shape
 from api.errors import HeadTooLarge, Problem, RequestTimeout, TargetTooLong, declare, declare_openai
 from api.examples import EXAMPLES
-from schemas.errors import DependencyDown, Forbidden, HeadraceError, Unauthorized
+from schemas.errors import DependencyDown, Forbidden, HeadraceError, RateLimited, SlowDown, Unauthorized
 from schemas.jobs import JobEvent
 
 TITLE = "Headrace"
@@ -89,6 +89,14 @@ _SUMMARIES = {
 }
 _REF = "#/components/schemas/{model}"
 _LATER = {"description": "Seconds to wait before the same request.", "schema": {"type": "integer"}}
+_POLICIES = {
+    "description": "The limits that were asked, each with its quota `q` a window of `w` seconds.",
+    "schema": {"type": "string"},
+}
+_USES = {
+    "description": "What remains of each, `r`, and the seconds `t` after which all of it is free again.",
+    "schema": {"type": "string"},
+}
 _JOB = {"description": "The job's path on this server.", "schema": {"type": "string"}}
 
 
@@ -133,7 +141,7 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
         HeadraceError,
         TargetTooLong,
         HeadTooLarge,
-        *((Unauthorized, Forbidden, DependencyDown) if scopes else ()),
+        *((Unauthorized, Forbidden, RateLimited, SlowDown, DependencyDown) if scopes else ()),
     )
     if "requestBody" in operation:
         everywhere = (*everywhere, RequestTimeout)
@@ -148,6 +156,8 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
             response["description"] = schemas.get(shown.rpartition("/")[2], {}).get("description", operation["summary"])
         if status in ("409", "429", "503") and "health" not in operation["tags"]:
             response["headers"] = {"Retry-After": _LATER}
+        if status == "429":
+            response["headers"] |= {"RateLimit-Policy": _POLICIES, "RateLimit": _USES}
     if operation["operationId"] == "submit":
         responses["202"]["headers"] = {"Location": _JOB}
     operation["responses"] = dict(sorted(responses.items()))

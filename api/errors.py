@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from schemas.errors import (
     HeadraceError,
     InputError,
     NotFound,
+    RateLimited,
     TooLarge,
     Unauthorized,
 )
@@ -36,7 +37,10 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """The body of every error. `retryable`: the same request may succeed later."""
+    """The body of every error. `retryable`: the same request may succeed later.
+
+    `violated-policies` are names of limits, as in `RateLimit-Policy`, that had no room for the request.
+    """
 
     type: str
     title: str
@@ -47,6 +51,7 @@ class Problem(BaseModel):
     request_id: str
     retryable: bool
     errors: list[FieldProblem] | None = None
+    violated_policies: list[str] | None = Field(default=None, serialization_alias="violated-policies")
 
 
 class InvalidRequest(InputError):
@@ -115,8 +120,9 @@ def problem(request: Request, error: HeadraceError, headers: dict[str, str] | No
         request_id=request.state.request_id,
         retryable=error.fate != "reject" or error.retry_after is not None,
         errors=error.errors if isinstance(error, InvalidRequest) else None,
+        violated_policies=[error.policy] if isinstance(error, RateLimited) else None,
     )
-    return Response(body.model_dump_json(exclude_none=True), error.status, extra, MEDIA_TYPE)
+    return Response(body.model_dump_json(exclude_none=True, by_alias=True), error.status, extra, MEDIA_TYPE)
 
 
 def _headers(error: HeadraceError) -> dict[str, str]:

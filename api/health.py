@@ -41,12 +41,14 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(request: Request, response: Response, parts: PartsOf) -> Readiness:
-    """Whether jobs are accepted: 503 without Kafka or the blob store; without PostgreSQL, the model or word of the
-    dispatcher, degraded."""
+    """Whether jobs are accepted: 503 without Kafka or the blob store; without PostgreSQL, the model, Redis or word
+    of the dispatcher, degraded."""
     ports: dict[str, Pingable] = {"kafka": parts.publisher, "blobs": parts.blobs, "postgresql": parts.jobs}
     found = await asyncio.gather(*map(_health, ports.values()))
     health = dict(zip(ports, found, strict=True))
     health["dispatcher"] = _dispatcher(request.app.state.admission)
+    if request.app.state.limiter.away:
+        health["redis"] = PartHealth(state="failed", code="dependency_down")
     health["embedder"] = _model(request.app.state.queries)
     failed = {name for name, part in health.items() if part.state == "failed"}
     ready = failed.isdisjoint({"kafka", "blobs"})

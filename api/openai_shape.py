@@ -8,10 +8,12 @@ from schemas.errors import HeadraceError
 
 PATHS = ("/v1/embeddings", "/v1/models")
 _OUR_FAULT = 500
+_CODES = {"unauthorized": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
+_KINDS = {429: "rate_limit_error"}
 
 
 class OpenAIError(BaseModel):
-    """What went wrong: `type` is `invalid_request_error` or `server_error`, `param` the field at fault."""
+    """What went wrong: `type` is `invalid_request_error`, `rate_limit_error` or `server_error`, `param` the field."""
 
     message: str
     type: str
@@ -44,6 +46,6 @@ def example(error: type[HeadraceError]) -> tuple[int, str, dict[str, Any]]:
 
 def _shaped(error: type[HeadraceError], message: str, param: str | None) -> tuple[int, OpenAIErrorBody]:
     status = 400 if error.status == 422 else error.status
-    code = "invalid_api_key" if status == 401 else error.code
-    kind = "server_error" if status >= _OUR_FAULT else "invalid_request_error"
+    code = _CODES.get(error.code, error.code)
+    kind = _KINDS.get(status, "server_error" if status >= _OUR_FAULT else "invalid_request_error")
     return status, OpenAIErrorBody(error=OpenAIError(message=message, type=kind, param=param, code=code))

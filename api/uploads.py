@@ -1,7 +1,7 @@
 """A caller's document, from the socket into the blob store: counted, hashed, durable, never held whole."""
 
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -55,8 +55,12 @@ class Upload:
     fields: SubmitFields
 
 
-async def receive(request: Request, blobs: BlobStore, key: str, limit: int) -> Upload:
+async def receive(
+    request: Request, blobs: BlobStore, key: str, limit: int, spend: Callable[[int], Awaitable[None]]
+) -> Upload:
     """Store the document of a submit request under `key`; when this raises, nothing is kept.
+
+    `spend` is told its size in bytes, before it is read where the request declares one; what it raises ends all.
 
     Raises the errors of `StreamedForm`, `EmptyInput`, `UnsupportedMedia`, `TooLarge` past `limit` bytes, and
     `DependencyDown` from the store.
@@ -64,8 +68,10 @@ async def receive(request: Request, blobs: BlobStore, key: str, limit: int) -> U
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedMedia("send the form without a Content-Encoding")
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit + _FORM_BYTES:
-        raise TooLarge(f"the file is larger than {limit} bytes")
+    if declared.isdecimal():
+        if int(declared) > limit + _FORM_BYTES:
+            raise TooLarge(f"the file is larger than {limit} bytes")
+        await spend(int(declared))
     body = _capped(request.stream(), limit + _FORM_BYTES)
     form = StreamedForm(body, request.headers.get("content-type", ""), SubmitFields.model_fields)
     await form.until_file()
@@ -75,6 +81,8 @@ async def receive(request: Request, blobs: BlobStore, key: str, limit: int) -> U
     claim = await blobs.write(key, _rejoin(head, content), limit=limit)
     try:
         await form.finish()
+        if not declared.isdecimal():
+            await spend(claim.size)
         return Upload(claim, clean_filename(form.filename), SubmitFields.model_validate(form.fields))
     except BaseException as error:
         await blobs.delete(key)

@@ -42,11 +42,15 @@ def create(
         list[str] | None, typer.Option("--scope", help="What it may do; may be repeated. Without: all that you may.")
     ] = None,
     days: Annotated[float | None, typer.Option("--expires-in-days", help="How long it is good.", min=0.001)] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", help="What it may use: `requests=60/minute`; may be repeated.", metavar="NAME=RATE"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, this once."""
     _check(scopes or [])
-    wanted = {"name": name, "scopes": scopes or None, "expires_in_days": days}
+    wanted = {"name": name, "scopes": scopes or None, "expires_in_days": days, "limits": _limits(limits or [])}
     with connect() as client:
         _tell(client.create_key(wanted), as_json=as_json)
 
@@ -83,6 +87,20 @@ def _check(scopes: list[str]) -> None:
     if unknown := [scope for scope in scopes if scope not in EVERY_SCOPE]:
         known = ", ".join(sorted(EVERY_SCOPE))
         raise CliError(f"there is no scope {plain(unknown[0])!r}", Exit.USAGE, f"one of: {known}")
+
+
+def _limits(given: list[str]) -> dict[str, str] | None:
+    from pydantic import ValidationError
+
+    from schemas.limits import NewLimits
+
+    told = dict(each.partition("=")[::2] for each in given)
+    try:
+        NewLimits.model_validate(told)
+    except ValidationError as error:
+        hint = f"--limit NAME=RATE, with a NAME of {', '.join(NewLimits.model_fields)} and a RATE such as 600/minute"
+        raise CliError(f"there is no such limit: {plain(str(error.errors()[0]['loc'][0]))}", Exit.USAGE, hint) from None
+    return told or None
 
 
 def _tell(made: "KeyCreated", *, as_json: bool) -> None:

@@ -33,6 +33,7 @@ READS = {
         "KAFKA", "KAFKA_*", "POSTGRES", "BLOBS", "ID_KEYS", "API_KEYS", "INDEXES", "WEAVIATE", "WEAVIATE_*", "MODELS",
         "ENGINES", "UPLOAD_LIMIT", "DEADLINE_HOURS", "PUBLISH_SECONDS", "SLOT", "RUN_DIR", "MAX_STREAMS",
         "MAX_WAITING_*", "PUBLIC_URL", "ISSUERS", "WEBHOOK_*", "IDEMPOTENCY_HOURS", "CORS_ORIGINS",
+        "LIMITS", "TENANT_LIMITS", "REDIS",
     ),
 }  # fmt: skip
 """Settings by process, without `HEADRACE_`; a star stands for every name that begins so."""

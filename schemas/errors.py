@@ -7,7 +7,7 @@ HeadraceError
 │   ├── BadRequest Unauthorized Forbidden NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
 │   │   KeyEnded DestinationRefused TooManyEndpoints WrongCode AlreadyVerified
 │   │   IdempotencyKeyReused IdempotencyInProgress
-│   └── TooManyPagesWaiting   (not wrong, but too much of it: come back)
+│   └── TooManyPagesWaiting RateLimited SlowDown   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
 ├── Overloaded            more at once than this process takes (503, come back soon)
@@ -273,6 +273,25 @@ class TooManyPagesWaiting(InputError):
     code = "too_many_pages_waiting"
     status = 429
     title = "Too many of your pages wait already; try again later"
+
+
+class RateLimited(InputError):
+    """A limit on what one caller may use in a span of time; `Retry-After` says when there is room again."""
+
+    code = "rate_limited"
+    status = 429
+    title = "You have used as much as you may for now; try again later"
+
+    def __init__(self, policy: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"the limit {policy!r} has no room for this now; try again later", retry_after=retry_after)
+        self.policy = policy
+
+
+class SlowDown(RateLimited):
+    """More requests in a short span than one caller may send: the ramp is too steep, not the whole too much."""
+
+    code = "slow_down"
+    title = "Requests come too quickly; send them more slowly"
 
 
 class RecordError(HeadraceError):

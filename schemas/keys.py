@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from schemas.limits import Limits, NewLimits
 from schemas.printable import printable
 from schemas.scopes import Scope
 
@@ -43,6 +44,7 @@ class KeyEntry(BaseModel):
     secrets: tuple[KeySecret, ...]
     expires_at: AwareDatetime | None = None
     revoked: bool = False
+    limits: Limits | None = None
 
     def stands(self, now: datetime) -> bool:
         """Whether the key is good at all."""
@@ -59,13 +61,14 @@ KeyName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(prin
 
 
 class NewKey(BaseModel):
-    """What a key is to be. Without `scopes` it may do all that its maker may."""
+    """What a key is to be. Without `scopes` it may do all that its maker may; `limits` are beside the tenant's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: KeyName = Field(examples=["scanner in the mail room"])
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=64)] | None = None
     expires_in_days: float | None = Field(default=None, gt=0, le=3650, allow_inf_nan=False, examples=[90])
+    limits: NewLimits | None = None
 
 
 class KeyRotation(BaseModel):
@@ -89,6 +92,7 @@ class ApiKey(BaseModel):
     expires_at: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
     last_used_at: AwareDatetime | None = None
+    limits: Limits | None = None
 
 
 class KeyCreated(ApiKey):

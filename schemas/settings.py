@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.broker import Broker, Mechanism, Protocol
 from schemas.issuers import Issuer
+from schemas.limits import NewLimits
 from schemas.plans import INDEXES
 
 WEBHOOK_SCHEDULE = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
@@ -82,6 +83,12 @@ class Settings(BaseSettings):
     """Where callers reach the API, `https://host`: the issuer of access tokens of its own; empty: it issues none."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may call the API from a browser, `https://app.example.com,…`; without it none may."""
+    limits: Annotated[NewLimits, NoDecode] = NewLimits()
+    """JSON object of what each tenant may use in a span of time: `{"requests": "600/minute", …}` (docs/limits.md)."""
+    tenant_limits: Annotated[dict[str, NewLimits], NoDecode] = Field(default_factory=dict)
+    """JSON object of tenant to limits of its own, in place of `limits`."""
+    redis: SecretStr = SecretStr("")
+    """`redis://…` or `rediss://…`, where all API processes count what callers use; empty: each counts for itself."""
     issuers: Annotated[tuple[Issuer, ...], NoDecode] = ()
     """JSON array of authorization servers whose access tokens are let in (docs/authentication.md)."""
     slot: str = "worker-1"
@@ -161,7 +168,9 @@ class Settings(BaseSettings):
     publish_seconds: float = 10.0
     """How long a publish may wait for the log before the caller gets 503."""
 
-    @field_validator("id_keys", "api_keys", "issuers", "tenant_topics", "weights", mode="before")
+    @field_validator(
+        "id_keys", "api_keys", "issuers", "tenant_topics", "weights", "limits", "tenant_limits", mode="before"
+    )
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
@@ -170,6 +179,13 @@ class Settings(BaseSettings):
     @classmethod
     def _placed(cls, value: str) -> str:
         return value.replace("{hostname}", socket.gethostname())
+
+    @field_validator("redis")
+    @classmethod
+    def _of_redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("give an address as redis://HOST:PORT or rediss://HOST:PORT")
+        return value
 
     @field_validator("public_url")
     @classmethod

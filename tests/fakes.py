@@ -321,7 +321,7 @@ class FakeKeys:
         self.entries.known[identifier] = key
         made = ApiKey(
             id=identifier, name=name, scopes=key.scopes, state="active", created_at=datetime.now(UTC), created_by=by,
-            expires_at=key.expires_at,
+            expires_at=key.expires_at, limits=key.limits,
         )  # fmt: skip
         self.kept[tenant, identifier] = made
         return made
@@ -381,13 +381,15 @@ class World:
     ids: JobIds = field(default_factory=lambda: JobIds({1: "secret"}))
     upload_limit: int = 1_000_000
     max_streams: int = 10
+    more: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = FakeKeys(self.entries)
 
     def parts(self) -> Parts:
         hashed = {hashlib.sha256(key.encode()).hexdigest(): tenant for key, tenant in KEYS.items()}
-        settings = Settings(api_keys=hashed, upload_limit=self.upload_limit, max_streams=self.max_streams)
+        given = {"upload_limit": self.upload_limit, "max_streams": self.max_streams, **self.more}
+        settings = Settings(api_keys=hashed, **given)
         return Parts(
             self.publisher, self.blobs, self.jobs, self.bell, self.search, self.embedder, self.ids, settings, self.lag,
             self.letters,

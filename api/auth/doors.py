@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from api.auth.identities import Identities
 from api.auth.identity import Identity
+from api.limiting import Limiter, Unit
 from schemas.errors import Forbidden, Unauthorized
 from schemas.scopes import Scope
 
@@ -29,6 +30,7 @@ async def _admitted(
     identities: Identities = request.app.state.identities
     who = await identities.identify(given.credentials.strip())
     request.app.state.key_use.note(who)
+    await spend(request, who, "requests")
     missing = sorted(set(needed.scopes) - who.scopes)
     if missing:
         raise Forbidden(missing)
@@ -48,6 +50,15 @@ KeysRead = Annotated[Identity, Security(_admitted, scopes=[Scope.KEYS_READ])]
 WebhooksRead = Annotated[Identity, Security(_admitted, scopes=[Scope.WEBHOOKS_READ])]
 WebhooksWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.WEBHOOKS_WRITE])]
 KeysWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.KEYS_WRITE])]
+
+
+async def spend(request: Request, who: Identity, unit: Unit, amount: int = 1) -> None:
+    """Count what a caller uses; the answer tells how it stands. Raises `RateLimited` where there is no room for it."""
+    limiter: Limiter = request.app.state.limiter
+    spent = await limiter.spend(who, unit, amount)
+    request.scope["state"].setdefault("uses", []).extend(spent.uses)
+    if spent.refusal is not None:
+        raise spent.refusal
 
 
 def audited(request: Request, who: Identity) -> str:

@@ -70,7 +70,8 @@ class Identities:
             raise DependencyDown("the API keys were not read from the log yet; try again", retry_after=1)
         if entry is None or not entry.opens(key, datetime.now(UTC)):
             raise Unauthorized("the API key is not known, or no longer good", presented=True)
-        return Identity(entry.tenant, known(entry.scopes), f"key {identifier}", identifier, entry.expires_at)
+        scopes, ends = known(entry.scopes), entry.expires_at
+        return Identity(entry.tenant, scopes, f"key {identifier}", identifier, ends, limits=entry.limits)
 
     def stands(self, identity: Identity) -> bool:
         """Whether who was let in once would be let in still."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from schemas.limits import Limits
 from schemas.scopes import Scope
 
 
@@ -11,7 +12,7 @@ class Identity:
     """Whoever presented good credentials. `name` is fit for an audit and holds nothing secret.
 
     `key` is the id of the API key that all rests on, `until` when what was presented ends by itself, `client` whom an
-    access token was issued to.
+    access token was issued to, `limits` that key's own.
     """
 
     tenant: str
@@ -20,3 +21,4 @@ class Identity:
     key: str | None = None
     until: datetime | None = None
     client: str = ""
+    limits: Limits | None = None

@@ -74,7 +74,8 @@ class OwnTokens:
         if entry is None or entry.tenant != found.tenant or not entry.stands(datetime.now(UTC)):
             raise Unauthorized("the access token is refused: its API key is no longer good", presented=True)
         scopes = found.scopes & known(entry.scopes)
-        return Identity(found.tenant, scopes, f"token of key {identifier}", identifier, found.until)
+        name = f"token of key {identifier}"
+        return Identity(found.tenant, scopes, name, identifier, found.until, limits=entry.limits)
 
     def key_set(self) -> dict[str, Any]:
         """The public keys, as a JWK Set."""

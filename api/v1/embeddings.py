@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
-from api.auth.doors import Embeds
+from api.auth.doors import Embeds, spend
 from api.errors import FieldProblem, InvalidRequest, declare_openai
 from api.queries import QueryEmbedder
 from api.v1.models import ModelNotFound, wanted
@@ -103,6 +103,7 @@ async def embeddings(request: Request, asked: EmbeddingRequest, who: Embeds) -> 
             raise _wrong("dimensions", f"this model's vectors have {model.dimensions} dimensions")
         tokens = [count for _, texts in _slices(asked.input) for count in await queries.tokens(texts)]
         _check(tokens, model.max_tokens)
+        await spend(request, who, "tokens", sum(tokens))
         written: list[bytes] = []
         for begin, texts in _slices(asked.input):
             written.append(_written(await queries.vectors(texts), begin, asked.encoding_format))

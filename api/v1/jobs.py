@@ -2,12 +2,13 @@
 
 import secrets
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from api import idempotency
-from api.auth.doors import JobsRead, JobsWrite
+from api.auth.doors import JobsRead, JobsWrite, spend
 from api.auth.identity import Identity
 from api.errors import FieldProblem, InvalidRequest, declare
 from api.etags import is_known, tag_of
@@ -111,7 +112,9 @@ async def submit(
     request.app.state.admission.check(who.tenant)  # before the body is read
     span = cancel_after(given_up, MOST_SECONDS)
     key = f"{who.tenant}/{secrets.token_hex(16)}/source"
-    upload = await receive(request, parts.blobs, key, parts.settings.upload_limit)
+    upload = await receive(
+        request, parts.blobs, key, parts.settings.upload_limit, partial(spend, request, who, "bytes")
+    )
     if span and upload.fields.deadline_seconds:
         await parts.blobs.delete(key)
         raise BadRequest("give either Cancel-After or deadline_seconds")

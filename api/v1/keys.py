@@ -27,8 +27,8 @@ async def key_creation(
 ) -> KeyCreated:
     """Make a key. Its secret is told in this answer and never again.
 
-    A key may do at most what its maker may; 403 names what is beyond that. It is good at every API process within a
-    minute, as a rule at once.
+    A key may do at most what its maker may; 403 names what is beyond that. A key with limits of its own makes keys
+    with the same ones. It is good at every API process within a minute, as a rule at once.
     """
     scopes = sorted(who.scopes if wanted.scopes is None else set(wanted.scopes))
     if beyond := sorted(set(scopes) - who.scopes):
@@ -37,7 +37,8 @@ async def key_creation(
     identifier = keys.new_id()
     key = keys.new_key(identifier)
     secret = KeySecret(sha256=keys.sha256(key))
-    entry = KeyEntry(tenant=who.tenant, scopes=tuple(scopes), secrets=(secret,), expires_at=expires)
+    limits = who.limits or wanted.limits
+    entry = KeyEntry(tenant=who.tenant, scopes=tuple(scopes), secrets=(secret,), expires_at=expires, limits=limits)
     made = await parts.keys.create(who.tenant, identifier, entry, wanted.name, audited(request, who))
     await _until(lambda: _opens(parts.entries, identifier, key))
     response.headers["Location"] = f"/v1/keys/{identifier}"

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
+from api.auth.doors import spend
 from api.auth.identities import Identities
 from api.auth.identity import Identity
 from api.auth.own_tokens import OwnTokens
+from api.errors import declare
 from schemas import keys
-from schemas.errors import NotFound, Unauthorized
+from schemas.errors import NotFound, RateLimited, SlowDown, Unauthorized
 from schemas.scopes import EVERY_SCOPE, known
 
 router = APIRouter(tags=["tokens"])
@@ -50,6 +52,7 @@ class _Refused(Exception):
     responses={
         400: {"model": TokenRefusal, "description": "`invalid_request`, `unsupported_grant_type` or `invalid_scope`"},
         401: {"model": TokenRefusal, "description": "`invalid_client`: the API key is not good"},
+        **declare(RateLimited, SlowDown),
     },
 )
 async def token(
@@ -75,6 +78,7 @@ async def token(
     except _Refused as refusal:
         return _refusal(request, refusal)
     request.app.state.key_use.note(who)
+    await spend(request, who, "requests")
     made, seconds = own.issue(who, known(wanted))
     answer = Token(access_token=made, expires_in=seconds, scope=" ".join(sorted(wanted)))
     return JSONResponse(answer.model_dump(), headers=_STORE_NOTHING)

@@ -8,6 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.keys import KeyEntry, KeySecret, control_key
+from schemas.limits import Limits
 from schemas.topics import CONTROL
 
 # Before anything is written: the outbox goes in the order in which transactions first wrote, and of two changes of one
@@ -42,8 +43,14 @@ def entry_of(row: Row[Any]) -> KeyEntry:
         secrets=tuple(KeySecret.model_validate(each) for each in _parsed(row.secrets)),
         expires_at=row.expires_at,
         revoked=row.revoked_at is not None,
+        limits=limits_of(row),
     )
 
 
-def _parsed(secrets: Any) -> Any:
-    return json.loads(secrets) if isinstance(secrets, str) else secrets
+def limits_of(row: Row[Any]) -> Limits | None:
+    """The key's own limits."""
+    return None if row.limits is None else Limits.model_validate(_parsed(row.limits))
+
+
+def _parsed(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.errors import KeyEnded
 from schemas.keys import MOST_SECRETS, ApiKey, KeyEntry, KeySecret
 from sinks.postgres.engine import as_tenant, connect
-from sinks.postgres.key_rows import LOCK, ONE, announce, entry_of
+from sinks.postgres.key_rows import LOCK, ONE, announce, entry_of, limits_of
 
 _ALL = text("SELECT * FROM api_keys ORDER BY created_at DESC, id DESC")
 _CREATE = text("""
-    INSERT INTO api_keys (id, tenant, name, scopes, secrets, created_by, expires_at)
-    VALUES (:id, :tenant, :name, :scopes, CAST(:secrets AS jsonb), :by, :expires) RETURNING *
+    INSERT INTO api_keys (id, tenant, name, scopes, secrets, created_by, expires_at, limits)
+    VALUES (:id, :tenant, :name, :scopes, CAST(:secrets AS jsonb), :by, :expires, CAST(:limits AS jsonb)) RETURNING *
 """)
 _ROTATE = text("""
     UPDATE api_keys SET secrets = CAST(:secrets AS jsonb), rotated_at = now() WHERE id = :id RETURNING *
@@ -49,6 +49,7 @@ class PostgresKeyStore:
             "secrets": _json(key.secrets),
             "by": by,
             "expires": key.expires_at,
+            "limits": None if key.limits is None else key.limits.model_dump_json(exclude_none=True),
         }
         async with as_tenant(self._engine, tenant) as connection:
             row = (await connection.execute(_CREATE, values)).one()
@@ -119,6 +120,7 @@ def _view(row: Row[Any]) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        limits=limits_of(row),
     )
 
 

@@ -62,3 +62,15 @@ def test_what_a_key_may_not_do_is_told_with_the_scope_that_it_lacks(world: World
     narrow = world.entries.give("demo", "search")
     error = failure(run("keys", "create", "a", "--url", url, HEADRACE_API_KEY=narrow))
     assert "lack the scope keys:write" in str(error)
+
+
+def test_a_key_is_made_with_limits_and_what_is_none_is_named_before_anything_is_asked(world: World, url: str) -> None:
+    key = _created(url, "--limit", "requests=60/minute", "--limit", "bytes=1000/day")
+    entry = world.entries.known[keys.id_of(key) or ""]
+    assert entry.limits is not None
+    assert (entry.limits.requests, entry.limits.bytes, entry.limits.tokens) == ("60/minute", "1000/day", None)
+    for wrong in ("joules=1/day", "requests=many", "requests"):
+        error = failure(run("keys", "create", "a", "--limit", wrong, "--url", "http://127.0.0.1:1"))
+        assert error.code == Exit.USAGE
+        assert wrong.partition("=")[0] in str(error)
+        assert "600/minute" in error.hint
