@@ -15,6 +15,7 @@ from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts
 from api.queries import QueryEmbedder
+from api.quotas import Quotas
 from api.streams import EventStreams
 from api.v1 import (
     control,
@@ -45,6 +46,7 @@ def create_app(parts: Parts) -> FastAPI:
     identities = Identities(parts.settings.api_keys, parts.entries, (*own, *parts.issuers))
     key_use = KeyUse(parts.keys)
     settings = parts.settings
+    quotas = Quotas(settings.limits, settings.tenant_limits, parts.entries)
     limiter = Limiter(settings.limits, settings.tenant_limits, settings.redis.get_secret_value())
 
     @asynccontextmanager
@@ -72,6 +74,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.identities = identities
     app.state.key_use = key_use
     app.state.limiter = limiter
+    app.state.quotas = quotas
     app.state.metrics = metrics = ApiMetrics(parts.lag)
     most = parts.settings.max_streams
     app.state.streams = EventStreams(parts.jobs, parts.bell, most, metrics.streams, identities.stands)

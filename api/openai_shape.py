@@ -8,7 +8,11 @@ from schemas.errors import HeadraceError
 
 PATHS = ("/v1/embeddings", "/v1/models")
 _OUR_FAULT = 500
-_CODES = {"unauthorized": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
+_CODES = {
+    "unauthorized": "invalid_api_key",
+    "rate_limited": "rate_limit_exceeded",
+    "quota_exceeded": "insufficient_quota",
+}
 _KINDS = {429: "rate_limit_error"}
 
 

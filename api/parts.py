@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from api.auth.identities import KeyReader, Tokens
 from api.auth.own_tokens import OwnTokens
+from api.quotas import UsageReader
 from producers.lag import GroupLag
 from schemas.control import LoadReport
 from schemas.failpoints import Failpoints
@@ -56,6 +57,10 @@ class LoadReader(Protocol):
         ...
 
 
+class ControlReader(KeyReader, UsageReader, Protocol):
+    """What stands on `headrace.control` for an API process."""
+
+
 class JobBell(Protocol):
     """Rings when there is news of a job. While `listening` is False it does not, and waiting needs a clock."""
 
@@ -89,7 +94,7 @@ class Parts:
     letters: LetterReader
     load: LoadReader
     keys: KeyStore
-    entries: KeyReader
+    entries: ControlReader
     submissions: Submissions
     webhooks: WebhookStore
     webhook_secrets: WebhookSecrets

@@ -9,6 +9,7 @@ from functools import partial
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api import idempotency
+from api.auth.identity import Identity
 from api.parts import Parts
 from api.uploads import Upload
 from schemas import plans, topics
@@ -37,9 +38,10 @@ class JobAccepted(BaseModel):
 
 
 async def submitted(
-    parts: Parts, tenant: str, upload: Upload, span: float | None, trace: str, key: str
+    parts: Parts, who: Identity, upload: Upload, span: float | None, trace: str, key: str
 ) -> tuple[JobAccepted, bool]:
     """The job of this `Idempotency-Key`, and whether it was accepted before; then these bytes are not kept."""
+    tenant = who.tenant
     name, mark = idempotency.digest(key), idempotency.fingerprint(upload, span)
     try:
         taken = await parts.submissions.take(tenant, name, mark, parts.ids.issue(tenant))
@@ -49,15 +51,15 @@ async def submitted(
     if not taken.job:
         await parts.blobs.delete(upload.claim.key)
         return JobAccepted.model_validate_json(taken.answer), True
-    publishing = partial(publish, parts, tenant, upload, span, trace)
+    publishing = partial(publish, parts, who, upload, span, trace)
     return await idempotency.carried(parts.submissions, parts.failpoints, tenant, name, taken.job, publishing), False
 
 
 async def publish(
-    parts: Parts, tenant: str, upload: Upload, span: float | None, trace: str, job: str = ""
+    parts: Parts, who: Identity, upload: Upload, span: float | None, trace: str, job: str = ""
 ) -> JobAccepted:
     """Put a job on the log, of a new id where none is given."""
-    at = time.time()
+    at, tenant = time.time(), who.tenant
     job = job or parts.ids.issue(tenant, at=at)
     plan = plans.document(parts.settings.indexes)
     within = timedelta(seconds=span) if span else timedelta(hours=parts.settings.deadline_hours)
@@ -68,6 +70,7 @@ async def publish(
         pipeline=plan.pipeline,
         metadata=upload.fields.metadata,
         tags=upload.fields.tags,
+        submitted_by=who.key,
     )
     # When this raises, the record may still have reached the log, so the bytes stay: a sweep takes what no job names.
     await parts.publisher.publish([encode(topics.JOBS.name, envelope, payload)])

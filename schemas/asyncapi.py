@@ -14,11 +14,12 @@ from schemas.keys import KeyEntry
 from schemas.plans import Plan
 from schemas.results import RelayPosition
 from schemas.topics import DEAD_LETTERS, RESULTS, TOPICS, Topic
+from schemas.usage import Usage
 
 _TENANTS = topics.tenant_results("{tenant}")
 _PLAIN: dict[str, type[BaseModel]] = {
     model.__name__: model
-    for model in (ControlEntry, StepOrder, Plan, KeyEntry, LoadReport, AttemptsMarked, RelayPosition)
+    for model in (ControlEntry, StepOrder, Plan, KeyEntry, Usage, LoadReport, AttemptsMarked, RelayPosition)
 }
 _DEAD = "DeadLetter"
 _WRITERS = {

@@ -58,13 +58,17 @@ class Times(BaseModel):
 
 
 class JobSubmitted(Payload):
-    """A caller's document was stored and accepted. A later run's says nothing of metadata and tags: they stay."""
+    """A caller's document was stored and accepted. A later run's says nothing of metadata and tags: they stay.
+
+    `submitted_by` is the id of the API key that it was submitted with, if it was with one that has an id.
+    """
 
     source: Claim
     filename: str = Field(default="", max_length=255)
     pipeline: str = "document"
     metadata: dict[str, str] | None = None
     tags: tuple[str, ...] | None = None
+    submitted_by: str | None = None
 
 
 class SliceReleased(Payload):

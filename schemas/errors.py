@@ -7,7 +7,7 @@ HeadraceError
 │   ├── BadRequest Unauthorized Forbidden NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
 │   │   KeyEnded DestinationRefused TooManyEndpoints WrongCode AlreadyVerified
 │   │   IdempotencyKeyReused IdempotencyInProgress
-│   └── TooManyPagesWaiting RateLimited SlowDown   (not wrong, but too much of it: come back)
+│   └── TooManyPagesWaiting RateLimited SlowDown QuotaExceeded   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
 ├── DependencyDown        Kafka, PostgreSQL or the blob store (hold: nothing is dead-lettered)
 ├── Overloaded            more at once than this process takes (503, come back soon)
@@ -292,6 +292,17 @@ class SlowDown(RateLimited):
 
     code = "slow_down"
     title = "Requests come too quickly; send them more slowly"
+
+
+class QuotaExceeded(RateLimited):
+    """A quota of a month, or of what is stored, is used up: waiting a while does not help."""
+
+    code = "quota_exceeded"
+    title = "Your quota is used up; delete documents, wait for the next month, or ask the operator for more"
+
+    def __init__(self, policy: str) -> None:
+        super().__init__(policy)
+        self.detail = f"the quota {policy!r} is used up"
 
 
 class RecordError(HeadraceError):

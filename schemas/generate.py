@@ -19,6 +19,7 @@ from schemas.keys import KeyEntry
 from schemas.results import PUBLIC, RelayPosition
 from schemas.scopes import MEANINGS
 from schemas.settings import Settings
+from schemas.usage import Usage
 
 FOLDER = Path(__file__).parent / "json"
 OPERATIONS = FOLDER.parents[1] / "docs/operations.md"
@@ -28,7 +29,7 @@ AUTHENTICATION = OPERATIONS.with_name("authentication.md")
 def generated() -> dict[str, str]:
     """File name to content: what lies in the folder when it is up to date."""
     models: dict[str, type[BaseModel]] = {payload.kind(): payload for payload in (*PAYLOADS.values(), *PUBLIC)}
-    plain = (Envelope, ControlEntry, StepOrder, KeyEntry, LoadReport, AttemptsMarked, RelayPosition)
+    plain = (Envelope, ControlEntry, StepOrder, KeyEntry, Usage, LoadReport, AttemptsMarked, RelayPosition)
     models |= {f"headrace.{model.__name__}.v1": model for model in plain}
     return {
         f"{name}.json": json.dumps({"$id": name, **model.model_json_schema()}, indent=2, sort_keys=True) + "\n"

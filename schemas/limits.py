@@ -8,9 +8,13 @@ RATE = r"[1-9][0-9]{0,14}/([1-9][0-9]{0,3} )?(second|minute|hour|day)"
 Rate = Annotated[str, Field(pattern=rf"^{RATE}$", examples=["600/minute", "100/10 second"])]
 """So much in any span of this length."""
 
+Quota = Annotated[int, Field(ge=1, le=10**15)]
+"""So much at once, or in a month."""
+QUOTAS = ("jobs", "monthly_pages", "stored_bytes")
+
 
 class Limits(BaseModel):
-    """Rates, each unlimited where it is not named. One that only a newer release knows is passed over."""
+    """Rates and quotas, each unlimited where it is not named. One that only a newer release knows is passed over."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -18,6 +22,14 @@ class Limits(BaseModel):
     requests: Rate | None = None
     bytes: Rate | None = Field(default=None, description="Of documents that are submitted, with the form around them.")
     tokens: Rate | None = Field(default=None, description="Of texts that are embedded.")
+    jobs: Quota | None = Field(default=None, description="That have not ended.")
+    monthly_pages: Quota | None = Field(default=None, description="Of documents accepted in a calendar month (UTC).")
+    stored_bytes: Quota | None = Field(default=None, description="Of documents as they were sent; a tenant's alone.")
+
+    @property
+    def quotas(self) -> bool:
+        """Whether anything has to be counted from what is stored."""
+        return any(getattr(self, name) is not None for name in QUOTAS)
 
 
 class NewLimits(Limits):

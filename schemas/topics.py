@@ -66,8 +66,8 @@ RESULTS = Topic(
 )  # fmt: skip
 RELAY = Topic("headrace.relay", 1, ("RelayPosition",), "outbox shard", ("*",), compacted=True)
 CONTROL = Topic(
-    "headrace.control", 1, ("ControlEntry", "StepOrder", "Plan", "KeyEntry"), "job, step:NAME, plan:HASH or key:ID",
-    ("*",), compacted=True,
+    "headrace.control", 1, ("ControlEntry", "StepOrder", "Plan", "KeyEntry", "Usage"),
+    "job, step:NAME, plan:HASH, key:ID or usage:TENANT", ("*",), compacted=True,
 )  # fmt: skip
 LOAD = Topic("headrace.load", 1, ("LoadReport",), "dispatcher", ("*",), compacted=True)
 ATTEMPTS = Topic("headrace.attempts", 1, ("AttemptsMarked",), "group, topic, partition, offset", ("*",), compacted=True)

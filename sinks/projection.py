@@ -130,6 +130,7 @@ def _job_row(task: Task) -> dict[str, Any]:
         "filename": payload.filename,
         "metadata": payload.metadata,
         "tags": payload.tags,
+        "submitted_by": payload.submitted_by,
         "source_key": payload.source.key,
         "source_sha256": payload.source.sha256,
         "source_size": payload.source.size,

@@ -26,6 +26,7 @@ ROUND = Gauge("headrace_reconciler_round_timestamp_seconds", "When a round of th
 
 LEAD_SECONDS = 1.0
 HOLD_SECONDS = 5.0
+OFTEN_SECONDS = 60.0
 
 
 class Round(Protocol):
@@ -100,9 +101,16 @@ class Reconciler:
         return leads
 
     async def _work(self) -> None:
-        due = {duty.name: 0.0 for duty in self._parts.duties}
+        """Those that are made often wait for none that takes long; of those, one at a time."""
+        often, seldom = (
+            [duty for duty in self._parts.duties if (duty.every <= OFTEN_SECONDS) is wanted] for wanted in (True, False)
+        )
+        await asyncio.gather(*(self._in_turn(duties) for duties in (often, seldom) if duties))
+
+    async def _in_turn(self, duties: Sequence[Duty]) -> None:
+        due = {duty.name: 0.0 for duty in duties}
         while True:
-            for duty in self._parts.duties:
+            for duty in duties:
                 if due[duty.name] <= time.monotonic():
                     well = await self._perform(duty)
                     due[duty.name] = time.monotonic() + (duty.every if well else min(HOLD_SECONDS, duty.every))

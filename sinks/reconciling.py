@@ -21,8 +21,10 @@ from sinks.postgres.engine import connect
 from sinks.postgres.lead import Lead
 from sinks.reconciler import Duty, Parts, Reconciler
 from sinks.sweeps import RowSweep
+from sinks.usage_round import UsageRound
 
 LOCK = "headrace.reconciler"
+_USAGE_SECONDS = 5.0
 
 
 def run(settings: Settings, ready: Callable[[], object], holding: Callable[[float], object]) -> int:
@@ -47,6 +49,7 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
         closing.push_async_callback(engine.dispose)
         found = [
             Duty("overdue", settings.overdue_seconds, Overdue(engine, settings.deadline_hours).run),
+            Duty("usage", _USAGE_SECONDS, UsageRound(engine, settings.limits, settings.tenant_limits).run),
             Duty("keys", settings.reconcile_seconds, KeyRound(engine, settings.broker).run),
             Duty("pages", settings.reconcile_seconds, PageRound(engine).run),
         ]

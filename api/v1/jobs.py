@@ -15,6 +15,7 @@ from api.etags import is_known, tag_of
 from api.idempotency import IdempotencyKey
 from api.parts import Parts, PartsOf
 from api.preferences import cancel_after, wait_seconds
+from api.quotas import Quotas
 from api.streams import EventStreams
 from api.submitting import JobAccepted, publish, submitted
 from api.uploads import MOST_SECONDS, SubmitFields, receive
@@ -30,6 +31,7 @@ from schemas.errors import (
     LogUnavailable,
     NotFound,
     Overloaded,
+    QuotaExceeded,
     TooLarge,
     TooManyPagesWaiting,
     UnsupportedMedia,
@@ -78,6 +80,7 @@ _FORM = {
             EmptyInput,
             InvalidRequest,
             TooManyPagesWaiting,
+            QuotaExceeded,
             IdempotencyKeyReused,
             IdempotencyInProgress,
             LogUnavailable,
@@ -109,7 +112,9 @@ async def submit(
     202 as ever where it does not, or where the database that knows of its end is away.
     """
     name = idempotency.parsed(given_key)
+    quotas: Quotas = request.app.state.quotas
     request.app.state.admission.check(who.tenant)  # before the body is read
+    quotas.check(who)
     span = cancel_after(given_up, MOST_SECONDS)
     key = f"{who.tenant}/{secrets.token_hex(16)}/source"
     upload = await receive(
@@ -120,13 +125,16 @@ async def submit(
         raise BadRequest("give either Cancel-After or deadline_seconds")
     span = span or upload.fields.deadline_seconds
     trace = request.headers.get("traceparent", "")
+    replayed = False
     if name is None:
-        accepted = await publish(parts, who.tenant, upload, span, trace)
+        accepted = await publish(parts, who, upload, span, trace)
     else:
-        accepted, replayed = await submitted(parts, who.tenant, upload, span, trace, name)
+        accepted, replayed = await submitted(parts, who, upload, span, trace, name)
         if replayed:
             response.headers["Idempotent-Replayed"] = "true"
     request.app.state.metrics.accepted()
+    if not replayed:
+        quotas.accepted(who, accepted.size)
     response.headers["Location"] = f"/v1/jobs/{accepted.id}"
     if (seconds := wait_seconds(prefer)) is not None:
         response.headers["Preference-Applied"] = f"wait={seconds}"

@@ -15,16 +15,17 @@ REMEMBER = text("""
 # A row that conflicts is locked even where the condition then changes nothing in it.
 DESCRIBE = text("""
     INSERT INTO jobs (id, tenant, document_id, revision, plan, lane, data_class, deadline,
-        pipeline, filename, metadata, tags, source_key, source_sha256, source_size, created_at)
+        pipeline, filename, metadata, tags, submitted_by, source_key, source_sha256, source_size, created_at)
     SELECT id, tenant, document_id, revision, plan, lane, data_class, deadline,
-        pipeline, filename, metadata, tags, source_key, source_sha256, source_size, created_at
+        pipeline, filename, metadata, tags, submitted_by, source_key, source_sha256, source_size, created_at
     FROM json_to_recordset(CAST(:rows AS json)) AS seen (id text, tenant text, document_id text, revision bigint,
         plan text, lane text, data_class text, deadline timestamptz, pipeline text, filename text, metadata jsonb,
-        tags text[], source_key text, source_sha256 text, source_size bigint, created_at timestamptz)
+        tags text[], submitted_by text, source_key text, source_sha256 text, source_size bigint, created_at timestamptz)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET filename = CASE WHEN NOT jobs.deleted THEN excluded.filename END,
         metadata = CASE WHEN NOT jobs.deleted THEN coalesce(excluded.metadata, jobs.metadata) END,
         tags = CASE WHEN NOT jobs.deleted THEN coalesce(excluded.tags, jobs.tags) END,
+        submitted_by = coalesce(excluded.submitted_by, jobs.submitted_by),
         source_key = excluded.source_key, source_sha256 = excluded.source_sha256, source_size = excluded.source_size,
         created_at = least(jobs.created_at, excluded.created_at),
         deadline = greatest(jobs.deadline, excluded.deadline)

@@ -1,4 +1,4 @@
-"""What an API key may use, beside its tenant's limits."""
+"""What an API key may use, beside its tenant's limits; which key a job was submitted with."""
 
 from alembic import op
 
@@ -7,5 +7,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add a column; the release before this one leaves it empty."""
+    """Add columns; the release before this one leaves them empty."""
     op.execute("ALTER TABLE api_keys ADD COLUMN limits jsonb")
+    op.execute("ALTER TABLE jobs ADD COLUMN submitted_by text")
+    op.execute("CREATE INDEX jobs_unfinished ON jobs (tenant) WHERE finished_at IS NULL")
