@@ -11,7 +11,7 @@ _SENT = (
 )  # fmt: skip
 _READ = (
     "Location", "ETag", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "WWW-Authenticate", "X-Request-Id",
-    "RateLimit", "RateLimit-Policy",
+    "RateLimit", "RateLimit-Policy", "Deprecation", "Sunset", "Link",
 )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import deprecation, limiting
 from api.errors import HeadTooLarge, TargetTooLong, problem
-from api.limiting import fields
 from api.metrics import ApiMetrics
 from schemas.errors import HeadraceError
 
@@ -77,6 +77,7 @@ class _Exchange:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+        self._scope = scope
         self._state = scope.setdefault("state", {})
         self._state["request_id"] = self.id
         self.status: int | None = None
@@ -110,14 +111,15 @@ class _Exchange:
             self._waited += time.monotonic() - begun
 
     async def send(self, message: Message) -> None:
-        """The answer, with its request id, and with how its caller's limits stand."""
+        """The answer, with its request id, how its caller's limits stand, and whether the route will go."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if dict(message["headers"]).get(b"content-type", b"").startswith(b"text/event-stream"):
                 self.streaming = time.monotonic()
             names = [(b"x-request-id", self.id.encode()), (b"x-content-type-options", b"nosniff")]
-            told = [(name.encode(), value.encode()) for name, value in fields(self._state.get("uses", ())).items()]
-            message = {**message, "headers": [*message["headers"], *names, *told]}
+            told = limiting.fields(self._state.get("uses", ())) | deprecation.fields(self._scope.get("route"))
+            names += [(name.encode(), value.encode()) for name, value in told.items()]
+            message = {**message, "headers": [*message["headers"], *names]}
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last and not self._read and not self._expecting:
             await self._send({**message, "more_body": True})
