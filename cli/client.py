@@ -16,6 +16,7 @@ from cli.errors import CliError, Exit
 from cli.problems import PATIENT, json_object, retry_after, told
 from cli.webhook_calls import WebhookCalls
 from schemas.dead_letters import CauseList, LetterList, LettersTaken, LetterView
+from schemas.job_choice import JobsTaken
 from schemas.jobs import (
     DocumentDeletion,
     DocumentList,
@@ -141,6 +142,14 @@ class Client:
         """Begin a new run of a job that ended without success, from a step on."""
         query = {"params": {"from": step}} if step != "prepare" else {}
         return JobView.model_validate(self._json("POST", f"/v1/jobs/{_part(job)}/retry", body=lambda: dict(query)))
+
+    def cancel_jobs(self, chosen: Mapping[str, Any]) -> JobsTaken:
+        """Ask for the end of many jobs."""
+        return JobsTaken.model_validate(self._json("POST", "/v1/jobs/cancel", body=lambda: {"json": dict(chosen)}))
+
+    def retry_jobs(self, chosen: Mapping[str, Any]) -> JobsTaken:
+        """Run many jobs again."""
+        return JobsTaken.model_validate(self._json("POST", "/v1/jobs/retry", body=lambda: {"json": dict(chosen)}))
 
     def documents(self, query: Mapping[str, str]) -> DocumentList:
         """One page of the documents."""

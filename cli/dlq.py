@@ -8,7 +8,7 @@ import typer
 from cli import strays
 from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
-from cli.output import AsJson, AsLines, note, show, show_json
+from cli.output import AsJson, AsLines, agree, note, show, show_json
 
 if TYPE_CHECKING:
     from schemas.dead_letters import LettersTaken
@@ -144,8 +144,6 @@ def discard(  # noqa: PLR0913 a command's options are its interface
     as_json: AsJson = False,
 ) -> None:
     """Close dead letters without trying them again."""
-    from cli.letter_edits import agree
-
     chosen = _chosen(letters, _where(job, step, code, cause), everything=everything)
     if not letters:
         agree("Close all these without trying them again?", yes=yes)

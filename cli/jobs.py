@@ -1,28 +1,24 @@
 """`headrace jobs list`, `get`, `watch`, `cancel` and `retry`."""
 
 import contextlib
-from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli import job_orders
 from cli.completion import job_ids
 from cli.connection import Connect, connected
 from cli.errors import CliError, Exit
+from cli.job_orders import All, Document, Ids, InLane, Since, States, Tags, Until, Yes
 from cli.output import AsJson, AsLines, note, plain, show, show_json, show_line
 
 if TYPE_CHECKING:
     from cli.client import Client
-    from schemas.jobs import JobView
 
 _PATIENCE = 10.0  # seconds for the last question to a server that restarts
-State = StrEnum("State", ("QUEUED", "RUNNING", "SUCCEEDED", "PARTIAL", "FAILED", "CANCELLED", "EXPIRED"))
-"""`schemas.jobs.JobState` without the weight of its module: what `--help` does not need is not imported for it."""
 Id = Annotated[
     str, typer.Argument(help="The job's id, as `submit` printed it.", metavar="ID", autocompletion=job_ids)
 ]  # fmt: skip
-Ids = Annotated[list[str], typer.Argument(help="Ids of jobs.", metavar="ID", autocompletion=job_ids)]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +34,12 @@ def register(app: typer.Typer) -> None:
 def listed(  # noqa: PLR0913 a command's options are its interface
     connect: Connect,
     *,
-    state: Annotated[list[State] | None, typer.Option(help="Only in this state (may be repeated).")] = None,
-    document: Annotated[str | None, typer.Option(help="Only of this document.", metavar="ID")] = None,
-    lane: Annotated[Literal["interactive", "bulk"] | None, typer.Option(help="Only of this lane.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag; may be repeated.")] = None,
-    since: Annotated[str | None, typer.Option(help="Not before: `2h`, `7d`, or a date and time.")] = None,
-    until: Annotated[str | None, typer.Option(help="Before: `2h`, `7d`, or a date and time.")] = None,
+    state: States = None,
+    document: Document = None,
+    lane: InLane = None,
+    tag: Tags = None,
+    since: Since = None,
+    until: Until = None,
     order: Annotated[
         Literal["created", "finished"], typer.Option(help="Newest first, by acceptance or by end.")
     ] = "created",
@@ -52,14 +48,9 @@ def listed(  # noqa: PLR0913 a command's options are its interface
 ) -> None:
     """List jobs, newest first."""
     from cli.job_text import LISTING
-    from cli.moments import moment
     from cli.paging import pages
 
-    query: dict[str, str | Sequence[str] | None] = {
-        "state": state, "document_id": document, "lane": lane, "tag": tag, "since": moment(since, "--since"),
-        "until": moment(until, "--until"), "order": f"{order}_at",
-    }  # fmt: skip
-    given = {name: value for name, value in query.items() if value}
+    given = job_orders.where(state, document, lane, tag, since, until) | {"order": f"{order}_at"}
     with connect() as client:
         LISTING.print(pages(lambda page: client.jobs(given | page), limit, "jobs"), as_json=as_json)
 
@@ -123,41 +114,58 @@ def _tell_place(client: "Client", job: str) -> None:
 
 
 @connected
-def cancel(connect: Connect, jobs: Ids, *, as_json: AsLines = False) -> None:
-    """Cancel jobs: what is not yet done of them will not be."""
+def cancel(  # noqa: PLR0913 a command's options are its interface
+    connect: Connect,
+    jobs: Ids = None,
+    *,
+    state: States = None,
+    document: Document = None,
+    lane: InLane = None,
+    tag: Tags = None,
+    since: Since = None,
+    until: Until = None,
+    everything: All = False,
+    yes: Yes = False,
+    as_json: AsLines = False,
+) -> None:
+    """Cancel jobs, those named or those that have something in common: what is not yet done of them will not be."""
+    common = job_orders.where(state, document, lane, tag, since, until)
+    job_orders.check(jobs, common, everything=everything)
     with connect() as client:
-        _each(jobs, client.cancel, lambda view: "cancelling" if view.cancelling else view.state.value, as_json=as_json)
+        if not jobs:
+            job_orders.many(client.cancel_jobs, common, "Cancel all these jobs?", yes=yes, as_json=as_json)
+            return
+        job_orders.each(
+            jobs, client.cancel, lambda view: "cancelling" if view.cancelling else view.state.value, as_json=as_json
+        )
 
 
 @connected
-def retry(
+def retry(  # noqa: PLR0913 a command's options are its interface
     connect: Connect,
-    jobs: Ids,
+    jobs: Ids = None,
     *,
     step: Annotated[
         Literal["prepare", "ocr", "chunk"],
         typer.Option("--from", help="Go on from this step, with what earlier ones stored: only pages without success."),
     ] = "prepare",
+    state: States = None,
+    document: Document = None,
+    lane: InLane = None,
+    tag: Tags = None,
+    since: Since = None,
+    until: Until = None,
+    everything: All = False,
+    yes: Yes = False,
     as_json: AsLines = False,
 ) -> None:
-    """Run jobs again that failed, were cancelled or expired, wholly or in part."""
+    """Run jobs again that failed, were cancelled or expired, those named or those that have something in common."""
+    common = job_orders.where(state, document, lane, tag, since, until)
+    job_orders.check(jobs, common, everything=everything)
+    if not jobs and step != "prepare":
+        raise CliError("--from is for jobs that are named", Exit.USAGE, "many jobs at once are run again whole")
     with connect() as client:
-        _each(jobs, lambda job: client.retry(job, step), lambda view: f"run {view.run}", as_json=as_json)
-
-
-def _each(jobs: list[str], ask: "Callable[[str], JobView]", say: "Callable[[JobView], str]", *, as_json: bool) -> None:
-    """Ask for each job; one that is refused does not stop the others, a server that is lost does."""
-    code = 0
-    for job in jobs:
-        try:
-            view = ask(job)
-        except CliError as error:
-            if error.code in (Exit.UNREACHABLE, Exit.UNAUTHORIZED):
-                raise
-            note(f"error: {plain(job)}: {error}")
-            if error.hint:
-                note(f"hint: {error.hint}")
-            code = max(code, error.code)
-        else:
-            show_line(view.model_dump(mode="json")) if as_json else show(f"{job}\t{say(view)}")
-    raise typer.Exit(code)
+        if not jobs:
+            job_orders.many(client.retry_jobs, common, "Run all these jobs again?", yes=yes, as_json=as_json)
+            return
+        job_orders.each(jobs, lambda job: client.retry(job, step), lambda view: f"run {view.run}", as_json=as_json)

@@ -5,16 +5,13 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from cli.errors import CliError, Exit
-from cli.output import note, plain
+from cli.output import agree, note, plain
 from schemas.dead_letters import LetterView
 from schemas.plans import PLANS
 
@@ -59,16 +56,6 @@ def agreed(letter: LetterView, edits: dict[str, Any], *, yes: bool) -> None:
     for line in difflib.unified_diff(old, new, "before", "after", lineterm=""):
         note(plain(line))
     agree("Send it?", yes=yes)
-
-
-def agree(question: str, *, yes: bool) -> None:
-    """Ask, unless `yes` is given; raises `CliError` where the answer is no, or nobody can be asked."""
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CliError("sending wants a yes", Exit.USAGE, "give --yes where nobody can be asked")
-    if not typer.confirm(question, err=True):
-        raise CliError("nothing was sent")
 
 
 def _present(plan: str, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

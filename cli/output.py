@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cli.errors import CliError, Exit
+
 Url = Annotated[str | None, typer.Option("--url", envvar="HEADRACE_URL", help="The server's address.")]
 ApiKey = Annotated[
     str | None, typer.Option("--api-key", envvar="HEADRACE_API_KEY", help="The key to it.", show_default=False)
@@ -54,3 +56,13 @@ def _json(value: object, indent: int | None) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     # A file's name may hold bytes that are no text; only escaped can they be written.
     return json.dumps(value, indent=indent) if _LONE.search(text) else text
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask, unless `yes` is given; raises `CliError` where the answer is no, or nobody can be asked."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise CliError("sending wants a yes", Exit.USAGE, "give --yes where nobody can be asked")
+    if not typer.confirm(question, err=True):
+        raise CliError("nothing was sent")

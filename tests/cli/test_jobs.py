@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from cli.errors import Exit
-from cli.jobs import State
+from cli.job_orders import State
 from schemas.control import LaneLoad, LoadReport
 from schemas.jobs import (
     DocumentList,
@@ -193,6 +193,35 @@ def test_a_lost_server_ends_a_row_of_cancellations(world: World, url: str) -> No
     jobs = [_in_state(world, JobState.RUNNING) for _ in range(2)]
     world.publisher.down = True
     assert failure(run("jobs", "cancel", *jobs, "--url", url)).code == Exit.UNREACHABLE
+
+
+@pytest.mark.parametrize(("verb", "state"), [("cancel", JobState.RUNNING), ("retry", JobState.FAILED)])
+def test_many_jobs_are_ordered_about_by_what_they_have_in_common(
+    world: World, url: str, verb: str, state: JobState
+) -> None:
+    for _ in range(3):
+        _in_state(world, state)
+    nobody_asks = failure(run("jobs", verb, "--all", "--url", url))
+    assert (nobody_asks.code, "--yes" in nobody_asks.hint) == (Exit.USAGE, True)
+    assert not world.publisher.published
+    result = run("jobs", verb, "--state", state.value, "--yes", "--url", url)
+    assert result.stdout == "3 jobs\n", result.output
+    assert len(world.publisher.published) >= 3
+    told = run("jobs", verb, "--all", "--yes", "--json", "--url", url)
+    assert json.loads(told.stdout) == {"taken": 3, "more": False}
+
+
+@pytest.mark.parametrize("words", [[], ["job_a", "--all"], ["--tag", "a", "--all"], ["job_a", "--lane", "bulk"]])
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_jobs_are_chosen_in_one_way(verb: str, words: list[str]) -> None:
+    error = failure(run("jobs", verb, *words, "--url", "http://127.0.0.1:1"))
+    assert error.code == Exit.USAGE
+    assert "--all" in error.hint
+
+
+def test_many_jobs_are_not_run_again_from_a_step() -> None:
+    error = failure(run("jobs", "retry", "--all", "--from", "ocr", "--url", "http://127.0.0.1:1"))
+    assert (error.code, "named" in str(error)) == (Exit.USAGE, True)
 
 
 def test_documents_are_listed_shown_and_deleted_by_whatever_they_are_called(world: World, many: Many, url: str) -> None:
