@@ -70,7 +70,8 @@ _ATTEMPT = {
 EXAMPLES: dict[str, dict[str, Any]] = {
     "JobAccepted": {
         "id": _JOB, "state": "queued", "document_id": "invoices/2026-114", "revision": _REVISION,
-        "pipeline": "document", "filename": "invoice.pdf", "size": 48211, "sha256": _SHA256, "created_at": _AT,
+        "pipeline": "document", "plan": "5e0c1b2a3d4f5e6a", "filename": "invoice.pdf", "size": 48211,
+        "sha256": _SHA256, "created_at": _AT,
     },
     "JobView": {
         **_SUMMARY, "deadline": None, "pages_done": 1, "errors": [], **_PROJECTED,

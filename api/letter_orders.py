@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from api.errors import FieldProblem, InvalidRequest
 from api.parts import Parts
+from api.planning import announce
 from schemas import plans, topics
 from schemas.codec import KINDS, encode
-from schemas.control import plan_key
 from schemas.dead_letters import Chosen, LettersTaken, foreign
 from schemas.documents import DiscardRequested, Edits, Payload, RedriveRequested
 from schemas.envelope import Envelope, new_trace
@@ -34,10 +34,7 @@ async def redriven(
     found = await _meant(chosen, tenant, parts, alone=alone)
     _check_payload(edits, found, tenant)
     made = _planned(edits, found)
-    names = [Outgoing(topics.CONTROL.name, plan_key(plan.hash), _packed(plan)) for plan in made.values()]
-    await parts.publisher.publish(names)
-    for plan in made.values():
-        plans.learn(plan.hash, _packed(plan))
+    await announce(made.values(), parts)
     orders = [RedriveRequested(letters=ids, edits=edits, by=by) for ids in _batches(found)]
     await parts.publisher.publish([_order(order, tenant, parts) for order in orders])
     return LettersTaken(taken=len(found), plans={old: plan.hash for old, plan in made.items()})
@@ -107,10 +104,6 @@ def _wrong(pointer: str, code: str, detail: str) -> InvalidRequest:
 def _batches(found: Sequence[ChosenLetter]) -> Iterator[tuple[uuid.UUID, ...]]:
     for begin in range(0, len(found), _AT_ONCE):
         yield tuple(letter.id for letter in found[begin : begin + _AT_ONCE])
-
-
-def _packed(plan: Plan) -> bytes:
-    return plan.model_dump_json().encode()
 
 
 def _order(payload: Payload, tenant: str, parts: Parts) -> Outgoing:

@@ -12,7 +12,7 @@ from api import idempotency
 from api.auth.identity import Identity
 from api.parts import Parts
 from api.uploads import Upload
-from schemas import plans, topics
+from schemas import topics
 from schemas.codec import encode, submission_id
 from schemas.documents import JobSubmitted
 from schemas.envelope import Envelope, child_span, new_trace
@@ -31,6 +31,7 @@ class JobAccepted(BaseModel):
     document_id: str
     revision: int = Field(description="Microseconds since 1970 when it was accepted; a newer one replaces an older.")
     pipeline: str
+    plan: str = Field(default="", description="The hash of the plan that it runs by.")
     filename: str
     size: int
     sha256: str
@@ -38,7 +39,7 @@ class JobAccepted(BaseModel):
 
 
 async def submitted(
-    parts: Parts, who: Identity, upload: Upload, span: float | None, trace: str, key: str
+    parts: Parts, who: Identity, upload: Upload, plan: Plan, span: float | None, trace: str, key: str
 ) -> tuple[JobAccepted, bool]:
     """The job of this `Idempotency-Key`, and whether it was accepted before; then these bytes are not kept."""
     tenant = who.tenant
@@ -51,17 +52,16 @@ async def submitted(
     if not taken.job:
         await parts.blobs.delete(upload.claim.key)
         return JobAccepted.model_validate_json(taken.answer), True
-    publishing = partial(publish, parts, who, upload, span, trace)
+    publishing = partial(publish, parts, who, upload, plan, span, trace)
     return await idempotency.carried(parts.submissions, parts.failpoints, tenant, name, taken.job, publishing), False
 
 
 async def publish(
-    parts: Parts, who: Identity, upload: Upload, span: float | None, trace: str, job: str = ""
+    parts: Parts, who: Identity, upload: Upload, plan: Plan, span: float | None, trace: str, job: str = ""
 ) -> JobAccepted:
     """Put a job on the log, of a new id where none is given."""
     at, tenant = time.time(), who.tenant
     job = job or parts.ids.issue(tenant, at=at)
-    plan = plans.document(parts.settings.indexes)
     within = timedelta(seconds=span) if span else timedelta(hours=parts.settings.deadline_hours)
     envelope = _envelope(job, tenant, plan, upload, at, within, trace)
     payload = JobSubmitted(
@@ -79,6 +79,7 @@ async def publish(
         document_id=envelope.document,
         revision=envelope.revision,
         pipeline=plan.pipeline,
+        plan=plan.hash,
         filename=upload.filename,
         size=upload.claim.size,
         sha256=upload.claim.sha256,

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -34,7 +34,8 @@ DocumentId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(
 
 class SubmitFields(BaseModel):
     """The fields beside `file`: the caller's name for the document, its lane, how long the answer is wanted; and what
-    the caller writes on the job: `metadata` is a JSON object of strings, `tags` are names by commas.
+    the caller writes on the job: `metadata` is a JSON object of strings, `tags` are names by commas. `plan` is the hash
+    of a plan that an earlier job ran by, `model` what reads its pages; without them it is what this server does now.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +44,8 @@ class SubmitFields(BaseModel):
     lane: Lane = "interactive"
     metadata: Metadata | None = Field(default=None, examples=['{"order": "7"}'])
     tags: Tags | None = Field(default=None, examples=["archive,2026"])
+    plan: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$", examples=["5e0c1b2a3d4f5e6a"])
+    model: Literal["PP-OCRv6 small", "PP-OCRv4 mobile"] | None = None
     deadline_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS, allow_inf_nan=False, examples=[3600])
 
 

@@ -64,6 +64,12 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option(help="A pair `KEY=VALUE` to find your own things by; may be repeated.")
         ] = None,
         tag: Annotated[list[str] | None, typer.Option(help="A name to list jobs by; may be repeated.")] = None,
+        plan: Annotated[
+            str | None, typer.Option(help="The plan to run by, as `jobs get --result` of an earlier job tells it.")
+        ] = None,
+        model: Annotated[
+            Literal["PP-OCRv6 small", "PP-OCRv4 mobile"] | None, typer.Option(help="What reads the pages.")
+        ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be submitted.")] = False,
         quiet: Quiet = False,
         as_json: AsJson = False,
@@ -72,7 +78,8 @@ def register(app: typer.Typer) -> None:
         if document_id is not None and (ids == "path" or len(paths) > 1 or paths[0].is_dir()):
             raise typer.BadParameter("a document id names one document; submit the files one by one")
         until = time.monotonic() + timeout if wait else None
-        order = _Order(lane, _labels(metadata or [], tag or []), document_id, ids, until, quiet, as_json)
+        pins = {name: value for name, value in (("plan", plan), ("model", model)) if value is not None}
+        order = _Order(lane, _labels(metadata or [], tag or []) | pins, document_id, ids, until, quiet, as_json)
         tally = Tally(timed=wait)
         found = _found(paths, tally, order)
         if dry_run:

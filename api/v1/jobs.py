@@ -14,6 +14,7 @@ from api.errors import FieldProblem, InvalidRequest, declare
 from api.etags import is_known, tag_of
 from api.idempotency import IdempotencyKey
 from api.parts import Parts, PartsOf
+from api.planning import planned
 from api.preferences import cancel_after, wait_seconds
 from api.quotas import Quotas
 from api.streams import EventStreams
@@ -26,6 +27,7 @@ from schemas.errors import (
     DependencyDown,
     EmptyInput,
     Gone,
+    HeadraceError,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     LogUnavailable,
@@ -124,12 +126,17 @@ async def submit(
         await parts.blobs.delete(key)
         raise BadRequest("give either Cancel-After or deadline_seconds")
     span = span or upload.fields.deadline_seconds
+    try:
+        plan = await planned(upload.fields.plan, upload.fields.model, parts)
+    except HeadraceError:
+        await parts.blobs.delete(key)
+        raise
     trace = request.headers.get("traceparent", "")
     replayed = False
     if name is None:
-        accepted = await publish(parts, who, upload, span, trace)
+        accepted = await publish(parts, who, upload, plan, span, trace)
     else:
-        accepted, replayed = await submitted(parts, who, upload, span, trace, name)
+        accepted, replayed = await submitted(parts, who, upload, plan, span, trace, name)
         if replayed:
             response.headers["Idempotent-Replayed"] = "true"
     request.app.state.metrics.accepted()

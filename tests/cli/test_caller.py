@@ -16,8 +16,11 @@ from typer.testing import Result
 from cli.client import Client, Server
 from cli.errors import Exit
 from deploy.local import ports
+from schemas import plans
 from schemas.documents import EngineStamp, Line, Times
+from schemas.envelope import Envelope
 from schemas.jobs import Failure, JobEvent, JobResult, JobState, JobView, PageResult, SearchHit
+from schemas.plans import DOCUMENT
 from tests.cli.invoking import failure, run
 from tests.fakes import FakeJobs, World
 from tests.served import served
@@ -282,3 +285,13 @@ def test_every_request_carries_the_key_in_its_header_alone(url: str) -> None:
         request = client.get("/livez").request
     assert request.headers["authorization"] == "Bearer demo-key"
     assert "demo-key" not in str(request.url)
+
+
+def test_a_plan_and_a_model_are_pinned_by_name(world: World, url: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 a")
+    assert run("submit", tmp_path / "a.pdf", "--model", "PP-OCRv4 mobile", "--url", url).exit_code == 0
+    made = plans.edited(DOCUMENT, {"ocr": {"model": "PP-OCRv4 mobile"}})
+    assert Envelope.from_headers(world.publisher.published[-1].headers).plan == made.hash
+    wrong = run("submit", tmp_path / "a.pdf", "--plan", "0" * 16, "--url", url)
+    assert wrong.exit_code == Exit.FAILED
+    assert "no plan of that hash" in wrong.output
