@@ -4,7 +4,7 @@ No database is asked: the reconciler counts what is stored, and tells it by `hea
 accepted since counts beside it, so that a quota is passed by little however old the count is.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -32,6 +32,34 @@ class _Accepted(NamedTuple):
     size: int
 
 
+class _Since:
+    """What this process accepted of one tenant and no count can know of yet: summed, however much it is."""
+
+    def __init__(self) -> None:
+        self._each: deque[_Accepted] = deque()
+        self.keys: Counter[str | None] = Counter()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._each)
+
+    def add(self, accepted: _Accepted) -> None:
+        self._each.append(accepted)
+        self.keys[accepted.key] += 1
+        self.size += accepted.size
+
+    def forget(self, before: datetime) -> None:
+        while self._each and self._each[0].at < before:
+            known = self._each.popleft()
+            self.keys[known.key] -= 1
+            if not self.keys[known.key]:
+                del self.keys[known.key]
+            self.size -= known.size
+
+
+_NOTHING = _Since()
+
+
 class Quotas:
     """The quotas of one API process. `each` are a tenant's for which `tenants` names none."""
 
@@ -39,7 +67,7 @@ class Quotas:
         self._each = each
         self._tenants = tenants
         self._counted = counted
-        self._accepted: dict[str, deque[_Accepted]] = {}
+        self._accepted: dict[str, _Since] = {}
 
     def check(self, who: Identity) -> None:
         """Return where `who` may submit another document.
@@ -48,39 +76,40 @@ class Quotas:
         up or too much is stored. A document's pages are not known before it is read: the last of a month may pass the
         quota.
         """
+        tenants, own = self._tenants.get(who.tenant, self._each), who.limits if who.key is not None else None
+        if not tenants.quotas and (own is None or not own.quotas):
+            return
         now = datetime.now(UTC)
         usage = self._counted.usage(who.tenant)
         if usage is None or not usage.fresh(now):
             usage = Usage(at=now - STALE)
         since = self._since(who.tenant, usage.at)
-        self._one("", self._tenants.get(who.tenant, self._each), usage, since, usage.of_month(now))
-        bytes_at_most = self._tenants.get(who.tenant, self._each).stored_bytes
-        if bytes_at_most is not None and usage.stored_bytes + sum(each.size for each in since) >= bytes_at_most:
+        of_month = usage.of_month(now)
+        _check("", tenants, usage, len(since), of_month=of_month)
+        if tenants.stored_bytes is not None and usage.stored_bytes + since.size >= tenants.stored_bytes:
             raise QuotaExceeded("stored-bytes")
-        if who.key is not None and who.limits is not None:
-            own = [each for each in since if each.key == who.key]
-            self._one("key-", who.limits, usage.keys.get(who.key, Used()), own, usage.of_month(now))
+        if own is not None:
+            used = usage.keys.get(str(who.key), Used())
+            _check("key-", own, used, since.keys[who.key], of_month=of_month)
 
     def accepted(self, who: Identity, size: int) -> None:
         """A document of so many bytes was accepted."""
         limits = self._tenants.get(who.tenant, self._each)
         if limits.quotas or (who.limits is not None and who.limits.quotas):
-            self._accepted.setdefault(who.tenant, deque()).append(_Accepted(datetime.now(UTC), who.key, size))
+            since = self._accepted.setdefault(who.tenant, _Since())
+            since.add(_Accepted(datetime.now(UTC), who.key, size))
 
-    @staticmethod
-    def _one(prefix: str, limits: Limits, used: Used, since: list[_Accepted], of_month: bool) -> None:
-        if limits.jobs is not None and used.jobs + len(since) >= limits.jobs:
-            raise RateLimited(f"{prefix}jobs", retry_after=_LATER)
-        if limits.monthly_pages is not None and of_month and used.monthly_pages >= limits.monthly_pages:
-            raise QuotaExceeded(f"{prefix}monthly-pages")
-
-    def _since(self, tenant: str, at: datetime) -> list[_Accepted]:
+    def _since(self, tenant: str, at: datetime) -> _Since:
         """What was accepted here and is not in a count made at `at`."""
-        accepted = self._accepted.get(tenant)
-        if accepted is None:
-            return []
-        while accepted and accepted[0].at < at - _ON_ITS_WAY:
-            accepted.popleft()
-        if not accepted:
-            del self._accepted[tenant]
-        return list(accepted)
+        since = self._accepted.get(tenant, _NOTHING)
+        since.forget(at - _ON_ITS_WAY)
+        if not since:
+            self._accepted.pop(tenant, None)
+        return since
+
+
+def _check(prefix: str, limits: Limits, used: Used, since: int, *, of_month: bool) -> None:
+    if limits.jobs is not None and used.jobs + since >= limits.jobs:
+        raise RateLimited(f"{prefix}jobs", retry_after=_LATER)
+    if limits.monthly_pages is not None and of_month and used.monthly_pages >= limits.monthly_pages:
+        raise QuotaExceeded(f"{prefix}monthly-pages")

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import fairness, machine, pipeline, prepare, queueing, sinks, streams, webhooks
+from bench import accept, fairness, machine, pipeline, prepare, queueing, sinks, streams, webhooks
 
 ITEMS: dict[str, ModuleType] = {
+    "accept": accept,
     "pipeline": pipeline,
     "streams": streams,
     "sinks": sinks,
