@@ -1,5 +1,6 @@
 """Keys over the whole way: API processes, PostgreSQL, the relay and the log, all real."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,12 @@ import httpx2
 import pytest
 
 from schemas.broker import Broker
+from schemas.limits import Limits
+from sinks.postgres.engine import connect
+from sinks.usage_round import UsageRound
 from tests.api.processes import KEY, apis
 from tests.relay.harness import RelayProcess
-from tests.sinks.databases import Database, fresh
+from tests.sinks.databases import Database, fresh, rows
 from tests.support import until
 
 NAMED = {"name": "a scanner", "scopes": ["models:read", "jobs:read", "jobs:write"]}
@@ -127,3 +131,29 @@ def test_without_postgresql_keys_open_and_jobs_are_taken(doors: list[str], broke
         assert sent.status_code == 202, sent.text
         refused = _call("POST", f"{url}/v1/keys", KEY, json=NAMED)
         assert (refused.status_code, refused.json()["code"]) == (503, "dependency_down")
+
+
+async def _counted(database: Database, key: str) -> None:
+    """A job of this key has not ended, and the reconciler says so."""
+    job = "INSERT INTO jobs (id, tenant, document_id, revision, plan, lane, data_class, pipeline, submitted_by) "
+    await rows(database.sink, job + "VALUES ($1, 'demo', $1, 1, 'p', 'bulk', 'normal', 'document', $1)", key)
+    engine = connect(database.sink)
+    await UsageRound(engine, Limits(), {}).run()
+    await engine.dispose()
+
+
+def test_a_keys_limits_and_quotas_act_at_every_process(doors: list[str], database: Database) -> None:
+    shared, *own = doors
+    few, one = _made(shared, limits={"requests": "2/hour"}), _made(shared, limits={"jobs": 1})
+    until(lambda: 401 not in _opened(own, few["key"]), 20, "the key is known everywhere")
+    for url in own:
+        until(lambda url=url: _opened([url], few["key"]) == [429], 5, "each counts for itself")  # type: ignore[misc]
+    document = {"files": {"file": ("a.txt", b"words enough")}}
+    asyncio.run(_counted(database, one["id"]))
+
+    def refused() -> bool:
+        answers = [_call("POST", f"{url}/v1/jobs", _as(one["key"]), **document) for url in own]
+        return [answer.json().get("violated-policies") for answer in answers] == [["key-jobs"]] * 2
+
+    until(refused, 20, "what was counted is known everywhere")
+    assert _call("POST", f"{shared}/v1/jobs", KEY, **document).status_code == 202, "its tenant has no quota"
