@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from schemas.envelope import TENANT
 from schemas.errors import HeadraceError
 from schemas.topics import GROUPS, RESULTS, tenant_results
 
@@ -26,7 +27,7 @@ _ANY: Any = None  # what the library's types do not say it takes
 _EVERYTHING = AclBindingFilter(
     ResourceType.ANY, _ANY, ResourcePatternType.ANY, _ANY, _ANY, AclOperation.ANY, AclPermissionType.ANY
 )
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TENANT = re.compile(TENANT)
 
 
 class AccessNotReady(HeadraceError):

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from schemas.errors import RecordError
 
 SOURCE = "headrace"
+TENANT = r"[a-z0-9][a-z0-9_-]{0,62}"
 NAMESPACE = uuid.UUID("5b0d8c5e-7f5b-5f0e-9d0a-6f1c2a7e4b11")  # ours; uuid5 ids below it are ours alone
 Lane = Literal["interactive", "bulk"]
 DataClass = Literal["public", "internal", "confidential", "restricted"]
@@ -42,7 +43,7 @@ class Envelope(BaseModel):
     run: int = Field(ge=1)
     part: int = Field(ge=0)
     attempt: int = Field(default=1, ge=1)
-    tenant: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    tenant: str = Field(pattern=rf"^{TENANT}$")
     plan: str = Field(pattern=r"^[0-9a-f]{16}$")
     lane: Lane = "interactive"
     deadline: AwareDatetime | None = None

@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from schemas.envelope import TENANT
 from schemas.limits import Limits, NewLimits
 from schemas.printable import printable
 from schemas.scopes import Scope
 
-TENANT = r"[a-z0-9][a-z0-9_-]{0,62}"
 KEY_ID = r"[a-z2-7]{16}"
 _KEY = re.compile(rf"hrk_(?P<id>{KEY_ID})_[a-z2-7]{{52}}")
 MOST_SECRETS = 2

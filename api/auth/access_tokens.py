@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from api.auth import jws
 from api.auth.identity import Identity
 from api.auth.jws import Key, Peeked, refused
+from schemas.envelope import TENANT
 from schemas.issuers import Issuer
-from schemas.keys import TENANT
 from schemas.scopes import known
 
 _RFC_9068 = "at+jwt"

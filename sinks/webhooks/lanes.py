@@ -48,7 +48,7 @@ class Lane(Generic[HeldT]):
     paused_until: float = 0.0
     used_at: float = field(default_factory=time.monotonic)
     waiting: deque[HeldT] = field(default_factory=deque)
-    under_way: dict[str, HeldT] = field(default_factory=dict)
+    under_way: set[str] = field(default_factory=set)
 
     @property
     def troubled(self) -> bool:
@@ -122,14 +122,14 @@ class Lanes(Generic[HeldT]):
                 lane.waiting.popleft()
             while lane.waiting and self._free(lane, now):
                 held = lane.waiting.popleft()
-                lane.under_way[held.message] = held
+                lane.under_way.add(held.message)
                 self._count(lane, 1)
                 found.append((lane, held))
         return found
 
     def end(self, lane: Lane[HeldT], held: HeldT, *, well: bool, seconds: float, asked: float, pause: float) -> None:
         """A request has come to its end; `pause` is the longest that a failing lane waits."""
-        del lane.under_way[held.message]
+        lane.under_way.remove(held.message)
         self._count(lane, -1)
         before = lane.troubled
         lane.note(well=well, seconds=seconds, asked=asked, longest_pause=pause)
