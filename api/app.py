@@ -10,7 +10,7 @@ from api import cors, description, docs, errors, health, problems
 from api.admission import Admission
 from api.auth.identities import Identities
 from api.auth.key_use import KeyUse
-from api.limiting import Limiter
+from api.auth.limiting import Limiter
 from api.metrics import ApiMetrics
 from api.middleware import RequestFrame
 from api.parts import Parts

@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import deprecation, limiting
+from api import deprecation
+from api.auth import limiting
 from api.errors import HeadTooLarge, TargetTooLong, problem
 from api.metrics import ApiMetrics
 from schemas.errors import HeadraceError

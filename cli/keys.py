@@ -94,7 +94,7 @@ def _limits(given: list[str]) -> dict[str, str] | None:
 
     from schemas.limits import NewLimits
 
-    told = dict(each.partition("=")[::2] for each in given)
+    told = {name: rate for name, _, rate in (each.partition("=") for each in given)}
     try:
         NewLimits.model_validate(told)
     except ValidationError as error:

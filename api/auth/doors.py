@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from api.auth.identities import Identities
 from api.auth.identity import Identity
-from api.limiting import Limiter, Unit
+from api.auth.limiting import Limiter, Unit
 from schemas.errors import Forbidden, Unauthorized
 from schemas.scopes import Scope
 

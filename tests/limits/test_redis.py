@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from api import limiting
 from api.app import create_app
+from api.auth import limiting
 from api.auth.identity import Identity
-from api.limiting import Limiter
+from api.auth.limiting import Limiter
 from deploy.local import ports
 from schemas.limits import Limits, NewLimits
 from tests.fakes import World

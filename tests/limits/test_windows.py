@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api.auth.identity import Identity
-from api.limiting import Limiter, fields
+from api.auth.limiting import Limiter, fields
 from schemas.limits import Limits, NewLimits
 
 WHO = Identity("demo", frozenset(), "a test")

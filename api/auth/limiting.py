@@ -160,7 +160,11 @@ def _cost(policy: Policy, amount: int) -> int:
     return min(amount, policy.item.amount)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def _parsed(rate: str) -> RateLimitItem:
+    return parse(rate)
+
+
 def _policies(prefix: str, limits: Limits, whose: tuple[str, str]) -> tuple[Policy, ...]:
     rates: Mapping[str, tuple[Unit, str | None, type[RateLimited]]] = {
         "burst": ("requests", limits.burst, SlowDown),
@@ -169,7 +173,7 @@ def _policies(prefix: str, limits: Limits, whose: tuple[str, str]) -> tuple[Poli
         "tokens": ("tokens", limits.tokens, RateLimited),
     }
     return tuple(
-        Policy(f"{prefix}{name}", unit, parse(rate), (name, *whose), refusal)
+        Policy(f"{prefix}{name}", unit, _parsed(rate), (name, *whose), refusal)
         for name, (unit, rate, refusal) in rates.items()
         if rate is not None
     )
