@@ -10,7 +10,16 @@ from pydantic.json_schema import models_json_schema
 from api import openai_shape
 from api.errors import HeadTooLarge, Problem, RequestTimeout, TargetTooLong, declare, declare_openai
 from api.examples import EXAMPLES
-from schemas.errors import DependencyDown, Forbidden, HeadraceError, RateLimited, SlowDown, Unauthorized
+from schemas.errors import (
+    BadRequest,
+    DependencyDown,
+    Forbidden,
+    HeadraceError,
+    RateLimited,
+    SlowDown,
+    TooLarge,
+    Unauthorized,
+)
 from schemas.jobs import JobEvent
 
 TITLE = "Headrace"
@@ -144,7 +153,7 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
         *((Unauthorized, Forbidden, RateLimited, SlowDown, DependencyDown) if scopes else ()),
     )
     if "requestBody" in operation:
-        everywhere = (*everywhere, RequestTimeout)
+        everywhere = (*everywhere, RequestTimeout, BadRequest, TooLarge)
     failed = declare_openai(*everywhere) if openai_shape.spoken(path) else declare(*everywhere)
     if scopes:
         operation["description"] += f"\n\nNeeds the scope `{' '.join(scopes)}`."

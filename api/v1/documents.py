@@ -44,7 +44,7 @@ async def document_view(document: _Id, who: DocumentsRead, parts: PartsOf) -> Do
     return view
 
 
-@router.delete("/{document:path}", status_code=202, responses=declare(InvalidRequest, LogUnavailable))
+@router.delete("/{document:path}", status_code=202, responses=declare(NotFound, InvalidRequest, LogUnavailable))
 async def document_deletion(document: _Id, who: DocumentsWrite, parts: PartsOf) -> DocumentDeletion:
     """Delete every revision that was submitted until now: passages, results, pictures and uploads; running jobs stop.
 

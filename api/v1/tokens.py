@@ -13,7 +13,7 @@ from api.auth.doors import spend
 from api.auth.identities import Identities
 from api.auth.identity import Identity
 from api.auth.own_tokens import OwnTokens
-from api.errors import declare
+from api.errors import InvalidRequest, declare
 from schemas import keys
 from schemas.errors import NotFound, RateLimited, SlowDown, Unauthorized
 from schemas.scopes import EVERY_SCOPE, known
@@ -52,7 +52,7 @@ class _Refused(Exception):
     responses={
         400: {"model": TokenRefusal, "description": "`invalid_request`, `unsupported_grant_type` or `invalid_scope`"},
         401: {"model": TokenRefusal, "description": "`invalid_client`: the API key is not good"},
-        **declare(RateLimited, SlowDown),
+        **declare(NotFound, InvalidRequest, RateLimited, SlowDown),
     },
 )
 async def token(
@@ -84,7 +84,7 @@ async def token(
     return JSONResponse(answer.model_dump(), headers=_STORE_NOTHING)
 
 
-@router.get("/.well-known/oauth-authorization-server")
+@router.get("/.well-known/oauth-authorization-server", responses=declare(NotFound))
 async def authorization_server(request: Request) -> dict[str, Any]:
     """Where the token endpoint and its keys are (RFC 8414)."""
     url = _own(request).url
@@ -99,7 +99,7 @@ async def authorization_server(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/.well-known/jwks.json")
+@router.get("/.well-known/jwks.json", responses=declare(NotFound))
 async def key_set(request: Request) -> dict[str, Any]:
     """The public keys of this server's access tokens (RFC 7517)."""
     return _own(request).key_set()
