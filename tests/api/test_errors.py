@@ -125,6 +125,8 @@ async def test_the_description_is_openapi_3_1_and_declares_the_problems(client: 
     assert "Problem" in described["components"]["schemas"]
     assert "422" not in described["paths"]["/v1/jobs/{job}"]["get"]["responses"]
     form = described["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"file", "document_id", "lane", "metadata", "tags", "deadline_seconds"}
+    assert set(form["properties"]) == {
+        "file", "document_id", "lane", "metadata", "tags", "plan", "model", "deadline_seconds",
+    }  # fmt: skip
     assert "security" in described["paths"]["/v1/jobs/{job}"]["get"]
     assert "security" not in described["paths"]["/livez"]["get"]
