@@ -26,7 +26,7 @@ async def planned(pinned: str | None, model: str | None, parts: Parts) -> Plan:
         plan = known
     if model is not None:
         plan = plans.edited(plan, {"ocr": {"model": model}})
-    await announce([plan], parts)
+        await announce([plan], parts)
     return plan
 
 

@@ -79,7 +79,7 @@ async def publish(
         document_id=envelope.document,
         revision=envelope.revision,
         pipeline=plan.pipeline,
-        plan=plan.hash,
+        plan=envelope.plan,
         filename=upload.filename,
         size=upload.claim.size,
         sha256=upload.claim.sha256,

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from bench.machine import Span, cpu_of, tree
+from bench.machine import Span, cpu_of, own_cpu
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
@@ -60,7 +60,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         doors = _doors(held, folder)
-        before, span = _cpu(), Span()
+        before, span = own_cpu(), Span()
         found: dict[str, list[dict[str, dict[str, float]]]] = {}
         for number in range(ROUNDS + 1):
             for connections, keyed in CASES:
@@ -71,7 +71,7 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
                 }
                 if number:  # the first warms both
                     found.setdefault(_case(connections, keyed=keyed), []).append(told)
-        quiet = span.end(_cpu() - before)["conclusive"]
+        quiet = span.end(own_cpu() - before)["conclusive"]
     cases = {case: _summed(rounds) for case, rounds in found.items()}
     for case, told in cases.items():
         say(f"{case}: {told['ours']['rate']:.0f}/s, bare {told['bare']['rate']:.0f}/s, ratio {told['ratio']:.2f}")
@@ -171,7 +171,3 @@ def _summed(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
         for side in ("bare", "ours")
     }
     return {**sides, "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-
-
-def _cpu() -> float:
-    return sum(cpu_of([psutil.Process(), *tree(os.getpid())[1:]]).values())

@@ -47,6 +47,11 @@ def tree(pid: int) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
+def own_cpu() -> float:
+    """CPU seconds of this process and all below it."""
+    return sum(cpu_of([psutil.Process(), *tree(os.getpid())[1:]]).values())
+
+
 def resident(pid: int) -> float:
     """Resident megabytes of a process and everything below it."""
     return sum(process.memory_info().rss for process in tree(pid)) / 1e6

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import os
 import statistics
 import tempfile
 import time
@@ -11,11 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import SecretStr
 
 from bench import batches
-from bench.machine import Span, cpu_of, tree
+from bench.machine import Span, own_cpu
 from bench.stores import CopyFloor, WeaviateFloor
 from deploy.local import children, ports
 from deploy.local.postgres import Postgres
@@ -90,7 +88,7 @@ async def _compared(sink: Sink, floor: Any, say: Callable[[str], None]) -> dict[
 
     await ours()
     await bare()
-    before, span = _cpu(), Span()
+    before, span = own_cpu(), Span()
     rounds = []
     for number in range(ROUNDS):
         if number % 2:
@@ -98,7 +96,7 @@ async def _compared(sink: Sink, floor: Any, say: Callable[[str], None]) -> dict[
         else:
             own = await ours()
             rounds.append((await bare(), own))
-    quiet = span.end(_cpu() - before)["conclusive"]
+    quiet = span.end(own_cpu() - before)["conclusive"]
     await floor.close()
     await sink.close()
     passages = BATCHES * batches.PAGES * batches.PASSAGES
@@ -121,8 +119,3 @@ async def _timed(made: Sequence[Any], write: Callable[[Any], Awaitable[object]])
     for batch in made:
         await write(batch)
     return time.perf_counter() - begun
-
-
-def _cpu() -> float:
-    """Of this process and the servers below it."""
-    return sum(cpu_of([psutil.Process(), *tree(os.getpid())[1:]]).values())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -17,9 +16,8 @@ from typing import Any
 
 import asyncpg
 import httpx2
-import psutil
 
-from bench.machine import Span, cpu_of, tree
+from bench.machine import Span, own_cpu
 from deploy.local import children, ports
 from deploy.local.postgres import Postgres
 from schemas.destinations import Destinations
@@ -129,10 +127,10 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         assert receiver.stdout is not None
         held.callback(receiver.stdin.close)
         world = _World(postgres, int(receiver.stdout.readline()))
-        before, span = _cpu(), Span()
+        before, span = own_cpu(), Span()
         speed = asyncio.run(_speed(world, say))
         delay = asyncio.run(_delay(world, say))
-        quiet = span.end(_cpu() - before)["conclusive"]
+        quiet = span.end(own_cpu() - before)["conclusive"]
     missed = speed["ratio"] < LIMITS["deliveries"] or delay["ratio"] > LIMITS["p95 beside dead receivers"]
     verdict = ("missed" if missed else "held") if quiet else "inconclusive"
     return {"speed": speed, "delay": delay, "limits": LIMITS, "verdict": verdict}
@@ -244,7 +242,3 @@ def _summed(pairs: Sequence[tuple[float, float]], ratios: Sequence[float]) -> di
         "least": min(ratios),
         "most": max(ratios),
     }
-
-
-def _cpu() -> float:
-    return sum(cpu_of([psutil.Process(), *tree(os.getpid())[1:]]).values())

@@ -1,4 +1,4 @@
-"""The API over in-memory ports, served from a thread, for clients that want a real address."""
+"""The API over in-memory or other ports, served from a thread, for clients that want a real address."""
 
 import socket
 import threading
@@ -8,15 +8,16 @@ from contextlib import contextmanager
 import uvicorn
 
 from api.app import create_app
+from api.parts import Parts
 from api.slow_heads import TimedHeads
 from tests.fakes import World
 
 
 @contextmanager
-def served(world: World, port: int = 0) -> Iterator[str]:
+def served(world: World | Parts, port: int = 0) -> Iterator[str]:
     """The URL at which `world` answers; the socket listens at once, so that no caller has to wait."""
     listener = socket.create_server(("127.0.0.1", port))
-    app = create_app(world.parts())
+    app = create_app(world if isinstance(world, Parts) else world.parts())
     server = uvicorn.Server(uvicorn.Config(app, http=TimedHeads, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()

@@ -5,10 +5,7 @@
 
 import dataclasses
 import os
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
@@ -24,7 +20,6 @@ from schemathesis.specs.openapi import checks
 from api.app import create_app
 from api.auth.own_tokens import OwnTokens
 from api.parts import Parts
-from api.slow_heads import TimedHeads
 from sinks.blobs import FolderBlobs
 from sinks.postgres.keys import PostgresKeyStore
 from sinks.postgres.letter_reader import PostgresLetterReader
@@ -32,6 +27,7 @@ from sinks.postgres.reader import PostgresJobReader
 from sinks.postgres.submissions import PostgresSubmissions
 from sinks.postgres.webhooks import PostgresWebhookStore
 from tests.fakes import World
+from tests.served import served
 from tests.sinks.databases import Database, fresh
 
 CASES = int(os.environ.get("HEADRACE_CASES", "8"))
@@ -54,24 +50,9 @@ def _parts(database: Database, folder: Path) -> Parts:
     )  # fmt: skip
 
 
-@contextmanager
-def _served(parts: Parts) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(parts), http=TimedHeads, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
-
-
 @pytest.fixture(scope="module")
 def url(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with _served(_parts(fresh(postgres), tmp_path_factory.mktemp("blobs"))) as url:
+    with served(_parts(fresh(postgres), tmp_path_factory.mktemp("blobs"))) as url:
         yield url
 
 

@@ -15,8 +15,7 @@ _MAIN = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log info;
 events {{ worker_connections 1024; }}
 http {{
-    access_log {folder}/access.log combined;
-    log_format upstream '$upstream_addr $status $request'; access_log {folder}/upstream.log upstream;
+    log_format upstream "$upstream_addr\t$status\t$request"; access_log {folder}/upstream.log upstream;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     include {folder}/headrace.conf;
@@ -46,20 +45,11 @@ def balanced(folder: Path, urls: Sequence[str]) -> Iterator[str]:
 
 def answered(folder: Path) -> list[tuple[str, str, str]]:
     """Of each request: who answered it (more than one where it was passed on), the status, the request."""
-    lines = (folder / "upstream.log").read_text().splitlines()
     found = []
-    for line in lines:
-        by, _, rest = line.partition(" ") if ", " not in line else _many(line)
-        status, _, request = rest.partition(" ")
+    for line in (folder / "upstream.log").read_text().splitlines():
+        by, status, request = line.split("\t")
         found.append((by, status, request))
     return found
-
-
-def _many(line: str) -> tuple[str, str, str]:
-    """Addresses of several tries stand by `, ` before the status."""
-    head, _, last = line.rpartition(", ")
-    address, _, rest = last.partition(" ")
-    return f"{head}, {address}", " ", rest
 
 
 def _answers(url: str) -> bool:
