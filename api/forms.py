@@ -4,7 +4,6 @@ The reader pulls: whoever consumes `content()` sets the pace of the socket, so a
 and no queue or second task is needed between parser and writer.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 
 from python_multipart.exceptions import FormParserError
@@ -21,13 +20,12 @@ _FIELD_BYTES = 40 * 1024  # metadata is the longest: 16 times 576 characters of 
 class StreamedForm:
     """One form. Call `until_file()`, consume `content()`, then `finish()`; `fields` is whole after that.
 
-    Raises `BadRequest` for a body that is no multipart form, ends early or stalls for `stall` seconds, `InvalidRequest`
-    for unknown, repeated, oversized or missing fields, `UnsupportedMedia` for another content type.
+    Raises `BadRequest` for a body that is no multipart form or ends early, `InvalidRequest` for unknown, repeated,
+    oversized or missing fields, `UnsupportedMedia` for another content type. How long a chunk may take is not asked
+    here: the frame around every request does.
     """
 
-    def __init__(
-        self, chunks: AsyncIterator[bytes], content_type: str, known: Collection[str], *, stall: float = 60.0
-    ) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], content_type: str, known: Collection[str]) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data":
             raise UnsupportedMedia("send multipart/form-data with the document in its field `file`")
@@ -36,7 +34,6 @@ class StreamedForm:
             raise BadRequest("the Content-Type has no usable multipart boundary")
         self._chunks = chunks
         self._known = known
-        self._stall = stall
         self.fields: dict[str, str] = {}
         self.filename = ""
         self._raw: dict[str, bytearray] = {}
@@ -77,11 +74,7 @@ class StreamedForm:
                 raise _wrong(name, "encoding", "is not UTF-8") from error
 
     async def _read(self) -> None:
-        try:
-            async with asyncio.timeout(self._stall):
-                chunk = await anext(self._chunks, None)
-        except TimeoutError as error:
-            raise BadRequest("the upload stalled") from error
+        chunk = await anext(self._chunks, None)
         if chunk is None:
             raise BadRequest("the multipart body ends before its closing boundary")
         try:

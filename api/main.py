@@ -151,7 +151,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
         await super().startup(sockets)
-        heap.trim_often()
+        heap.settle()
         if self._settings.run_dir is not None:
             _mark(self._settings.run_dir / f"{self._settings.slot}.ready")
 

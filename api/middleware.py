@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import deprecation
-from api.auth import limiting
+from api.auth import policies
 from api.errors import HeadTooLarge, TargetTooLong, problem
 from api.metrics import ApiMetrics
 from schemas.errors import HeadraceError
@@ -118,7 +118,7 @@ class _Exchange:
             if dict(message["headers"]).get(b"content-type", b"").startswith(b"text/event-stream"):
                 self.streaming = time.monotonic()
             names = [(b"x-request-id", self.id.encode()), (b"x-content-type-options", b"nosniff")]
-            told = limiting.fields(self._state.get("uses", ())) | deprecation.fields(self._scope.get("route"))
+            told = policies.fields(self._state.get("uses", ())) | deprecation.fields(self._scope.get("route"))
             names += [(name.encode(), value.encode()) for name, value in told.items()]
             message = {**message, "headers": [*message["headers"], *names]}
         last = message["type"] == "http.response.body" and not message.get("more_body", False)

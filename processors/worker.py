@@ -1,7 +1,6 @@
 """Composition root of the steps: `python -m processors.worker STEP` is one member of the step's consumer group."""
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -158,7 +157,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore, endings: Endings) -> int
         return runner
 
     stream = adapter(settings.stream or job.stream)(group, watermarks)
-    return stream.serve(build, lambda: _ready(settings))
+    return stream.serve(build, lambda: mark_ready(settings))
 
 
 def leave(status: int) -> NoReturn:
@@ -167,15 +166,9 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _ready(settings: Settings) -> None:
-    gc.collect()
-    gc.freeze()  # what is loaded by now lives as long as the process: no later collection walks through it
-    mark_ready(settings)
-
-
 def mark_ready(settings: Settings) -> None:
     """Tell the supervisor that this process works: partitions assigned, engine loaded."""
-    heap.trim_often()
+    heap.settle()
     telemetry.READY.set()
     if settings.run_dir is not None:
         mark = {"pid": os.getpid(), "at": time.time()}

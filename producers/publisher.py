@@ -16,7 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from producers.clients import PARTITIONS_SECONDS, Complaint, librdkafka
-from producers.in_time import comes
+from producers.in_time import come
 from schemas.broker import Broker
 from schemas.errors import LogUnavailable
 from schemas.records import Outgoing
@@ -66,16 +66,19 @@ class KafkaPublisher:
         confirmed = [loop.create_future() for _ in records]
         for record, future in zip(records, confirmed, strict=True):
             await self._produce(record, self._report(loop, future))
-        results = await self._reported(asyncio.gather(*confirmed, return_exceptions=True))
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await self._reported(confirmed)
+        refused = [future.exception() for future in confirmed]  # of each, or asyncio complains of those not looked at
+        for error in filter(None, refused):
+            raise error
 
-    async def _reported(self, reports: "asyncio.Future[list[BaseException | None]]") -> list[BaseException | None]:
-        """The reports, all of which librdkafka gives in time, or it is stuck: then the process ends."""
-        if await comes(reports, self._seconds + _OVERTIME, _OVERTIME):
-            return reports.result()
-        reports.cancel()
+    async def _reported(self, reports: Sequence[asyncio.Future[None]]) -> None:
+        """Wait for the reports, all of which librdkafka gives in time, or it is stuck: then the process ends."""
+        try:
+            if await come(reports, self._seconds + _OVERTIME, _OVERTIME):
+                return
+        finally:
+            for report in reports:  # nobody waits for those that are still to come
+                report.cancel()
         log.critical("the producer has reported nothing for %g s", self._seconds + 2 * _OVERTIME)
         self._on_fatal()
         raise LogUnavailable(retry_after=RETRY_AFTER)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter, Gauge
 
-from producers.in_time import comes
+from producers.in_time import come
 from producers.relay_log import Fenced, RelayLog
 from schemas.errors import DependencyDown, NewerThanUs
 from schemas.ports import Outbox, OutboxRow, Place
@@ -133,7 +133,7 @@ class Relay:
     async def _bounded(self, call: Callable[..., _T], *given: object) -> _T:
         """What the call comes to, or the end of the process."""
         work = asyncio.ensure_future(asyncio.to_thread(call, *given))
-        if await comes(work, self._parts.patience, self._parts.patience / 4):
+        if await come([work], self._parts.patience, self._parts.patience / 4):
             return work.result()
         log.critical("the relay ends: its Kafka client has not come back for %g s", self._parts.patience)
         self._parts.abandon(EXIT_STUCK)

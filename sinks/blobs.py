@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -53,9 +54,14 @@ class FolderBlobs:
         """Stream `content` in; raises `TooLarge` past `limit` bytes, `DependencyDown` for a sick disk."""
         _check(key)
         counted, draft = _Counted(content, limit), _draft(key)
+        stream = counted.stream()
         with _disk(), self._dropped_on_error(draft):
-            await obstore.put_async(self._store, draft, counted.stream(), chunk_size=_PART)
-            await asyncio.to_thread(self._keep, draft, key)
+            begun, ended = await _begun(stream)
+            if ended:
+                await asyncio.to_thread(self._put, draft, key, begun)
+            else:
+                await obstore.put_async(self._store, draft, _rejoined(begun, stream), chunk_size=_PART)
+                await asyncio.to_thread(self._keep, draft, key)
         return Claim(key=key, sha256=counted.sha256.hexdigest(), size=counted.size)
 
     def put(self, key: str, content: bytes) -> Claim:
@@ -63,8 +69,7 @@ class FolderBlobs:
         _check(key)
         draft = _draft(key)
         with _disk(), self._dropped_on_error(draft):
-            obstore.put(self._store, draft, content, use_multipart=False)
-            self._keep(draft, key)
+            self._put(draft, key, content)
         return Claim(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
     def read(self, claim: Claim) -> bytes:
@@ -118,11 +123,23 @@ class FolderBlobs:
             with suppress(OSError):  # it holds more, or is gone already
                 path.parent.rmdir()
 
+    def _put(self, draft: str, key: str, content: bytes) -> None:
+        """Write what is small in one go, without the ways of the store for what comes in parts."""
+        path = self._root / draft
+        with _opened(path) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._name(path, self._root / key)
+
     def _keep(self, draft: str, key: str) -> None:
-        """Make the draft's bytes durable, then its name, then the names of its folders, each known for a while."""
-        path = self._root / key
+        """Make the draft's bytes durable, then its name."""
         _sync(self._root / draft)
-        obstore.rename(self._store, draft, key)
+        self._name(self._root / draft, self._root / key)
+
+    def _name(self, draft: Path, path: Path) -> None:
+        """Give durable bytes their name, durable as well, and so those of its folders, each known for a while."""
+        draft.rename(path)
         _sync(path.parent)
         folder = path.parent
         while folder != self._root and folder not in self._synced:
@@ -157,6 +174,31 @@ class _Counted:
                 raise TooLarge(f"the file has more than {self._limit} bytes")
             self.sha256.update(chunk)
             yield chunk
+
+
+async def _begun(stream: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """The first part of a stream, or all of it, and whether that was all."""
+    begun = bytearray()
+    async for chunk in stream:
+        begun += chunk
+        if len(begun) >= _PART:
+            return bytes(begun), False
+    return bytes(begun), True
+
+
+async def _rejoined(begun: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield begun
+    async for chunk in stream:
+        yield chunk
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file, in folders that are made where they are missing."""
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
 
 
 def _check(key: str) -> None:

@@ -6,37 +6,41 @@ query: addresses end up in logs.
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi import Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
 
 from api.auth.identities import Identities
 from api.auth.identity import Identity
-from api.auth.limiting import Limiter, Unit
+from api.auth.limiting import Limiter
+from api.auth.policies import Unit
 from schemas.errors import Forbidden, Unauthorized
 from schemas.scopes import Scope
 
-_scheme = HTTPBearer(
-    auto_error=False, description="An API key of this server, or an access token of an issuer that it trusts."
+class _Door(HTTPBearer):
+    """The scheme and what it lets in are one dependency: FastAPI takes its time for each."""
+
+    async def __call__(  # type: ignore[override]  # of a scheme as of any dependency FastAPI reads what it takes
+        self, request: Request, needed: SecurityScopes
+    ) -> Identity:
+        """Whoever comes with good credentials, enough scopes and room in its limits."""
+        given = await super().__call__(request)
+        if given is None:
+            raise Unauthorized
+        identities: Identities = request.app.state.identities
+        who = await identities.identify(given.credentials.strip())
+        request.app.state.key_use.note(who)
+        await spend(request, who, "requests")
+        missing = sorted(set(needed.scopes) - who.scopes)
+        if missing:
+            raise Forbidden(missing)
+        return who
+
+
+_admitted = _Door(
+    scheme_name="HTTPBearer",
+    description="An API key of this server, or an access token of an issuer that it trusts.",
+    auto_error=False,
 )
-
-
-async def _admitted(
-    request: Request,
-    needed: SecurityScopes,
-    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
-) -> Identity:
-    if given is None:
-        raise Unauthorized
-    identities: Identities = request.app.state.identities
-    who = await identities.identify(given.credentials.strip())
-    request.app.state.key_use.note(who)
-    await spend(request, who, "requests")
-    missing = sorted(set(needed.scopes) - who.scopes)
-    if missing:
-        raise Forbidden(missing)
-    return who
-
-
 JobsRead = Annotated[Identity, Security(_admitted, scopes=[Scope.JOBS_READ])]
 JobsWrite = Annotated[Identity, Security(_admitted, scopes=[Scope.JOBS_WRITE])]
 DocumentsRead = Annotated[Identity, Security(_admitted, scopes=[Scope.DOCUMENTS_READ])]

@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from schemas.errors import Contended, DependencyDown, HeadraceError, RecordError
 
 RETRY_AFTER = 5.0
+MOST_CONNECTIONS = 8  # of a pool
+POOL_SECONDS = 5.0  # to wait for one of them
+CALL_SECONDS = 40.0  # above the server's own limit: for a server that no longer answers at all
 # Local to the transaction: a pooled connection never carries one caller's tenant to the next.
 _AS_TENANT = text("SELECT set_config('headrace.tenant', :tenant, true)")
 DRIVER = "postgresql+asyncpg://"
@@ -23,7 +26,7 @@ _GAVE_WAY = ("40001", "40P01")  # serialization failure, deadlock: the server ch
 # asyncpg calls its own confusion an internal error: a connection that is cut between two of its steps.
 FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the driver raises where a server refuses, or says nothing, or a connection breaks."""
-_SERVER_SETTINGS = {
+SERVER_SETTINGS = {
     "application_name": "headrace",
     "statement_timeout": "30s",
     "lock_timeout": "15s",
@@ -40,15 +43,14 @@ def connect(url: str, *, lazily: bool = False) -> AsyncEngine:
     `lazily`, for who works often and can do the last moments again: a commit does not wait for the disk, and a
     connection that was closed is an error to whoever meets it.
     """
-    settings = _SERVER_SETTINGS | ({"synchronous_commit": "off"} if lazily else {})
+    settings = SERVER_SETTINGS | ({"synchronous_commit": "off"} if lazily else {})
     return create_async_engine(
         DRIVER,
-        # The client's own limit stands above the server's: it is for a server that no longer answers at all.
-        async_creator=opener(url, command_timeout=40, server_settings=settings),
+        async_creator=opener(url, command_timeout=CALL_SECONDS, server_settings=settings),
         hide_parameters=True,  # an error's text must not quote a document
         pool_size=4,
-        max_overflow=4,
-        pool_timeout=5,
+        max_overflow=MOST_CONNECTIONS - 4,
+        pool_timeout=POOL_SECONDS,
         pool_pre_ping=not lazily,
     )
 
@@ -70,7 +72,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with engine.begin() as connection:
             yield connection
     except (SQLAlchemyError, *FAULTS) as error:
-        raise _translated(error) from error
+        raise translated(error) from error
 
 
 @asynccontextmanager
@@ -92,7 +94,8 @@ def down(error: Exception) -> DependencyDown:
     return DependencyDown(_reason(error, getattr(error, "sqlstate", None) or ""), retry_after=RETRY_AFTER)
 
 
-def _translated(error: Exception) -> HeadraceError:
+def translated(error: Exception) -> HeadraceError:
+    """The driver's error, or SQLAlchemy's around it, in the house's words."""
     wrapped = getattr(error, "orig", None)
     cause = (wrapped.__cause__ or wrapped) if wrapped else error  # SQLAlchemy wraps its own wrapper of asyncpg's error
     state = getattr(cause, "sqlstate", None) or ""

@@ -7,10 +7,14 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from pydantic import ValidationError
 
 from api.auth.identity import Identity
-from api.auth.limiting import Limiter, fields
+from api.auth.limiting import Limiter
+from api.auth.policies import fields, policies
+from api.auth.windows import Windows
 from schemas.limits import Limits, NewLimits
 
 WHO = Identity("demo", frozenset(), "a test")
@@ -52,7 +56,7 @@ def test_who_waits_as_long_as_told_has_room_and_not_much_sooner(
             assert (await limiter.spend(WHO, "bytes", size)).refusal is None
 
     clock = Clock()
-    with patch("limits.aio.storage.memory.time", clock):
+    with patch("api.auth.windows.time", clock):
         asyncio.run(story())
 
 
@@ -68,8 +72,52 @@ def test_in_no_window_is_more_used_than_the_limit(amount: int, pauses: list[floa
         assert max(let_in) <= amount
 
     clock = Clock()
-    with patch("limits.aio.storage.memory.time", clock):
+    with patch("api.auth.windows.time", clock):
         asyncio.run(story())
+
+
+@given(
+    amount=st.integers(1, 30),
+    span=st.sampled_from(["second", "10 second", "minute", "hour"]),
+    steps=st.lists(st.tuples(st.floats(0, 1.5), st.integers(1, 30)), min_size=1, max_size=40),
+)
+def test_this_process_counts_as_the_library_does_in_redis(
+    amount: int, span: str, steps: list[tuple[float, int]]
+) -> None:
+    async def story() -> None:
+        ours, theirs = Windows(), MemoryStorage()
+        rates = SlidingWindowCounterRateLimiter(theirs)
+        [policy] = policies(WHO, Limits(bytes=f"{amount}/{span}"), "bytes")
+        for pause, size in steps:
+            clock.now += pause * _seconds(span)
+            cost = policy.cost(size)
+            spent = ours.spend([policy], size)
+            assert (spent.refusal is None) == await rates.hit(policy.item, *policy.whose, cost=cost)
+            [use] = spent.uses
+            before, _, now, counts = await theirs.get_sliding_window(policy.item.key_for(*policy.whose), policy.span)
+            assert (use.before, use.now, use.now_counts) == (before, now, pytest.approx(counts, abs=1e-3))
+
+    clock = Clock()
+    with patch("api.auth.windows.time", clock), patch("limits.aio.storage.memory.time", clock):
+        asyncio.run(story())
+
+
+def test_what_one_limit_refuses_no_other_counts() -> None:
+    windows = Windows()
+    both = policies(WHO, Limits(burst="9/second", requests="2/hour"), "requests")
+    refusals = [windows.spend(both, 1) for _ in range(4)]
+    assert [spent.refusal is None for spent in refusals] == [True, True, False, False]
+    assert [use.now for use in refusals[-1].uses] == [2, 2]
+
+
+def test_counters_that_count_no_longer_are_forgotten() -> None:
+    clock, windows = Clock(), Windows()
+    with patch("api.auth.windows.time", clock):
+        for number in range(20_000):
+            who = Identity(f"tenant-{number}", frozenset(), "a test")
+            windows.spend(policies(who, Limits(requests="5/second", bytes="5/hour"), "requests"), 1)
+            clock.now += 0.01
+    assert len(windows) < 1100, "two seconds of callers count, and twice as many are a reason to look"
 
 
 async def test_what_is_refused_is_not_counted_and_others_have_their_own() -> None:
