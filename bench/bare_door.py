@@ -60,18 +60,16 @@ def app(kafka: str, postgres: str, folder: Path) -> FastAPI:
 
 
 def _store(path: Path, content: bytes) -> None:
-    """As our store does: a draft, synced and renamed, in a folder of the job's own whose name is durable as well."""
-    path.mkdir()
-    draft = path / "draft"
+    """Durably: a draft, synced and renamed, and then the folder that holds its name."""
+    draft = path.with_suffix(".draft")
     with draft.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    draft.rename(path / "source")
-    for folder in (path, path.parent):
-        opened = os.open(folder, os.O_RDONLY)
-        os.fsync(opened)
-        os.close(opened)
+    draft.rename(path)
+    opened = os.open(path.parent, os.O_RDONLY)
+    os.fsync(opened)
+    os.close(opened)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sinks.postgres.engine import transaction
 from sinks.sweeps import low_water
 
 _DRAFT = re.compile(r".+\.[0-9a-f]{32}\.draft")
-_UPLOAD = re.compile(r"[^/]+/[0-9a-f]{32}/source")
+_UPLOAD = re.compile(r"[^/]+/[0-9a-f]{32}(/source)?")  # with it as N-1 names them
 _LETTER = re.compile(r"dead-letters/[0-9a-f]{64}")
 _RECORD = re.compile(r"[^/]+/(job_[^/]+)/records/[^/]+")
 _OF_JOB = re.compile(r"[^/]+/(job_[^/]+)/.+")

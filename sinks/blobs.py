@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -20,12 +18,13 @@ from obstore.store import LocalStore
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
 from schemas.ports import BlobStore, StoredBlob
+from sinks.durable_names import Names, sync
 
 RETRY_AFTER = 5.0
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # so neither '..' nor empty, nor anything a store would escape
 _PART = 1024 * 1024
 _LISTED = 500
-_REMEMBERED = 1000  # folders whose names are known to be durable
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 def open_blobs(url: str) -> BlobStore:
@@ -48,7 +47,7 @@ class FolderBlobs:
             root.mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(root)
         self._root = root
-        self._synced: OrderedDict[Path, None] = OrderedDict()
+        self._names = Names(root)
 
     async def write(self, key: str, content: AsyncIterator[bytes], *, limit: int) -> Claim:
         """Stream `content` in; raises `TooLarge` past `limit` bytes, `DependencyDown` for a sick disk."""
@@ -58,10 +57,11 @@ class FolderBlobs:
         with _disk(), self._dropped_on_error(draft):
             begun, ended = await _begun(stream)
             if ended:
-                await asyncio.to_thread(self._put, draft, key, begun)
+                await asyncio.to_thread(self._written, draft, key, begun)
             else:
                 await obstore.put_async(self._store, draft, _rejoined(begun, stream), chunk_size=_PART)
-                await asyncio.to_thread(self._keep, draft, key)
+                await asyncio.to_thread(self._synced, draft, key)
+            await self._names.keep(self._root / key)
         return Claim(key=key, sha256=counted.sha256.hexdigest(), size=counted.size)
 
     def put(self, key: str, content: bytes) -> Claim:
@@ -69,7 +69,8 @@ class FolderBlobs:
         _check(key)
         draft = _draft(key)
         with _disk(), self._dropped_on_error(draft):
-            self._put(draft, key, content)
+            self._written(draft, key, content)
+            self._names.keep_now(self._root / key)
         return Claim(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
     def read(self, claim: Claim) -> bytes:
@@ -119,35 +120,34 @@ class FolderBlobs:
 
     def _unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        if path.parent != self._root:
+        if self._root not in (path.parent, path.parent.parent):  # a tenant's own folder stays: its name is durable
             with suppress(OSError):  # it holds more, or is gone already
                 path.parent.rmdir()
 
-    def _put(self, draft: str, key: str, content: bytes) -> None:
-        """Write what is small in one go, without the ways of the store for what comes in parts."""
+    def _written(self, draft: str, key: str, content: bytes) -> None:
+        """Write what is small in one go, make it durable, and give it its name."""
         path = self._root / draft
-        with _opened(path) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        self._name(path, self._root / key)
+        handle, left = self._opened(path), memoryview(content)
+        try:
+            while left:
+                left = left[os.write(handle, left) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        path.rename(self._root / key)
 
-    def _keep(self, draft: str, key: str) -> None:
-        """Make the draft's bytes durable, then its name."""
-        _sync(self._root / draft)
-        self._name(self._root / draft, self._root / key)
+    def _opened(self, path: Path) -> int:
+        """A new file, in folders that are made where they are missing."""
+        try:
+            return os.open(path, _NEW, 0o666)
+        except FileNotFoundError:
+            self._names.make(path.parent)
+            return os.open(path, _NEW, 0o666)
 
-    def _name(self, draft: Path, path: Path) -> None:
-        """Give durable bytes their name, durable as well, and so those of its folders, each known for a while."""
-        draft.rename(path)
-        _sync(path.parent)
-        folder = path.parent
-        while folder != self._root and folder not in self._synced:
-            _sync(folder.parent)
-            self._synced[folder] = None
-            folder = folder.parent
-        while len(self._synced) > _REMEMBERED:
-            self._synced.popitem(last=False)
+    def _synced(self, draft: str, key: str) -> None:
+        """Make the draft's bytes durable, and give it its name."""
+        sync(self._root / draft)
+        (self._root / draft).rename(self._root / key)
 
     @contextmanager
     def _dropped_on_error(self, draft: str) -> Iterator[None]:
@@ -192,15 +192,6 @@ async def _rejoined(begun: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator
         yield chunk
 
 
-def _opened(path: Path) -> BinaryIO:
-    """A new file, in folders that are made where they are missing."""
-    try:
-        return path.open("xb")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
-
-
 def _check(key: str) -> None:
     if len(key) > 512 or not all(map(_SEGMENT.fullmatch, key.split("/"))):
         raise RecordError("a blob key that this store never made")
@@ -214,14 +205,6 @@ def _remove(folder: Path) -> None:
     while folder.is_dir():
         with suppress(FileNotFoundError):  # another is at the same work
             shutil.rmtree(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -118,7 +118,7 @@ async def submit(
     request.app.state.admission.check(who.tenant)  # before the body is read
     quotas.check(who)
     span = cancel_after(given_up, MOST_SECONDS)
-    key = f"{who.tenant}/{secrets.token_hex(16)}/source"
+    key = f"{who.tenant}/{secrets.token_hex(16)}"
     upload = await receive(
         request, parts.blobs, key, parts.settings.upload_limit, partial(spend, request, who, "bytes")
     )

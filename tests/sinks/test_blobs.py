@@ -1,8 +1,10 @@
 """The blob store in a folder."""
 
+import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator, Sized
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
 from schemas.ports import BlobStore
-from sinks.blobs import FolderBlobs, open_blobs
+from sinks.blobs import open_blobs
+from sinks.durable_names import Names
 
 KEY = "demo/job_a/pages/1/00001.png"
 
@@ -86,17 +89,59 @@ async def test_every_return_comes_after_the_file_was_synced_under_its_draft_name
     assert synced[1:] == ["demo/other", "demo"], "the folder above holds the name of a new one"
 
 
-def test_what_is_remembered_does_not_grow_with_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_folder_that_was_gone_is_durable_anew(
+    blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs.put("demo/job/one", b"1")
+    await blobs.delete_below("demo/job")
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink().name))
+    blobs.put("demo/job/one", b"1")
+    assert synced[1:3] == ["job", "demo"]
+
+
+async def test_who_comes_while_a_folder_is_synced_shares_the_next_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, began, go_on = Names(tmp_path), threading.Event(), threading.Event()
+    syncs: list[int] = []
+
+    def held(handle: int) -> None:
+        syncs.append(handle)
+        began.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr(os, "fsync", held)
+    first = asyncio.create_task(names.keep(tmp_path / "a"))
+    await asyncio.to_thread(began.wait, 20)
+    others = [asyncio.create_task(names.keep(tmp_path / name)) for name in "bcdef"]
+    await asyncio.sleep(0)
+    assert not any(other.done() for other in others), "the sync that runs may have passed their names already"
+    go_on.set()
+    await asyncio.gather(first, *others)
+    assert len(syncs) == 2
+
+
+async def test_a_sync_that_fails_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, errors = Names(tmp_path), iter([OSError(5, "sick"), OSError(5, "sick")])
+
+    def sick(_: int) -> None:
+        if error := next(errors, None):
+            raise error
+
+    monkeypatch.setattr(os, "fsync", sick)
+    told = await asyncio.gather(*(names.keep(tmp_path / name) for name in "abcd"), return_exceptions=True)
+    assert [type(each) for each in told] == [OSError, OSError, type(None), type(None)]
+
+
+def test_what_is_remembered_does_not_grow_with_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    blobs = FolderBlobs(tmp_path)
-    before = _remembered(blobs)
+    names = Names(tmp_path)
     for number in range(2500):
-        blobs.put(f"demo/{number}/one", b"1")
-    assert _remembered(blobs) < before + 1001
-
-
-def _remembered(blobs: FolderBlobs) -> int:
-    return sum(len(value) for value in vars(blobs).values() if isinstance(value, Sized))
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        names.keep_now(folder / "one")
+    assert sum(len(value) for value in vars(names).values() if isinstance(value, Sized)) < 1001
 
 
 def test_a_later_put_replaces_the_bytes_of_a_key(blobs: BlobStore) -> None:
@@ -176,9 +221,9 @@ async def test_a_folder_of_keys_is_deleted_with_its_drafts_and_only_it(blobs: Bl
             await blobs.delete_below(wrong)
 
 
-async def test_a_key_takes_its_empty_folder_along_but_never_the_stores_own(blobs: BlobStore, tmp_path: Path) -> None:
-    for key in ("one", "demo/two"):
+async def test_a_key_takes_its_empty_folder_along_but_never_the_stores_or_a_tenants_own(blobs: BlobStore, tmp_path: Path) -> None:
+    for key in ("one", "demo/two", "demo/job/three"):
         blobs.put(key, b"x")
         await blobs.delete(key)
-    assert list((tmp_path / "blobs").iterdir()) == []
+    assert list((tmp_path / "blobs").rglob("*")) == [tmp_path / "blobs" / "demo"], "a tenant's own is known as durable"
     await blobs.ping()
