@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 RATE = r"[1-9][0-9]{0,14}/([1-9][0-9]{0,3} )?(second|minute|hour|day)"
 Rate = Annotated[str, Field(pattern=rf"^{RATE}$", examples=["600/minute", "100/10 second"])]
@@ -13,10 +13,8 @@ Quota = Annotated[int, Field(ge=1, le=10**15)]
 QUOTAS = ("jobs", "monthly_pages", "stored_bytes")
 
 
-class Limits(BaseModel):
+class Limits(BaseModel, frozen=True):
     """Rates and quotas, each unlimited where it is not named. One that only a newer release knows is passed over."""
-
-    model_config = ConfigDict(frozen=True)
 
     burst: Rate | None = Field(default=None, description="Requests in a short span: who sends more is to slow down.")
     requests: Rate | None = None
@@ -32,7 +30,5 @@ class Limits(BaseModel):
         return any(getattr(self, name) is not None for name in QUOTAS)
 
 
-class NewLimits(Limits):
+class NewLimits(Limits, frozen=True, extra="forbid"):
     """Limits as somebody names them: a name that is none is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)

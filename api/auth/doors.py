@@ -16,6 +16,7 @@ from api.auth.policies import Unit
 from schemas.errors import Forbidden, Unauthorized
 from schemas.scopes import Scope
 
+
 class _Door(HTTPBearer):
     """The scheme and what it lets in are one dependency: FastAPI takes its time for each."""
 

@@ -221,7 +221,7 @@ async def test_a_folder_of_keys_is_deleted_with_its_drafts_and_only_it(blobs: Bl
             await blobs.delete_below(wrong)
 
 
-async def test_a_key_takes_its_empty_folder_along_but_never_the_stores_or_a_tenants_own(blobs: BlobStore, tmp_path: Path) -> None:
+async def test_a_key_takes_its_empty_folder_along_but_never_a_tenants_own(blobs: BlobStore, tmp_path: Path) -> None:
     for key in ("one", "demo/two", "demo/job/three"):
         blobs.put(key, b"x")
         await blobs.delete(key)

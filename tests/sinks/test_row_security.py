@@ -48,6 +48,23 @@ async def test_a_forgotten_tenant_gives_no_row_and_the_right_one_does(database: 
         await connection.close()
 
 
+async def test_a_submission_is_made_as_its_tenant_and_leaves_no_tenant_behind(database: Database) -> None:
+    connection = await asyncpg.connect(database.api)
+    try:
+        for call in (
+            "SELECT take_submission('demo', 'k', 'mark', 'job_k', 60, 60)",
+            "SELECT submission_given_up('demo', 'k', 'job_k')",
+            "SELECT submission_done('demo', 'k', 'job_k', 'an answer')",
+        ):
+            await connection.execute(call)
+            assert await connection.fetchval("SELECT count(*) FROM idempotency_keys") == 0
+        await connection.execute("SELECT submission_done('other', 'k', 'job_k', 'another')")
+    finally:
+        await connection.close()
+    [row] = await rows(database.admin, "SELECT tenant, published, answer FROM idempotency_keys WHERE key = 'k'")
+    assert tuple(row.values()) == ("demo", True, "an answer")
+
+
 async def test_one_tenant_never_sees_another_ones_rows(database: Database, job: str) -> None:
     reader, search = PostgresJobReader(database.api), PgvectorSearch(database.api)
     passage = Query("", tuple(events.towards(0.1)), limit=100)
