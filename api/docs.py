@@ -5,7 +5,6 @@ from importlib.resources import files
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from schemas.asyncapi import asyncapi
 from schemas.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -66,4 +65,6 @@ async def part(name: str) -> Response:
 @router.get("/asyncapi.json")
 async def described_events() -> dict[str, object]:
     """What lies on Kafka."""
+    from schemas.asyncapi import asyncapi  # which few ask for, and each start would wait for
+
     return asyncapi()

@@ -49,11 +49,6 @@ def fingerprint(upload: Upload, span: float | None) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def digest(key: str) -> str:
-    """What is kept of a key, which may say something of a person."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
 async def carried(
     book: Submissions,
     failpoints: Failpoints,

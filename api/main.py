@@ -11,17 +11,16 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 import uvicorn
 
 from api.app import create_app
-from api.auth.access_tokens import AccessTokens
-from api.auth.own_tokens import OwnTokens
-from api.auth.signing_keys import SigningKeys
+from api.auth.identities import Tokens
 from api.parts import Parts
 from api.slow_heads import TimedHeads
 from api.streams import EventStreams
@@ -34,6 +33,9 @@ from schemas.failpoints import Failpoints
 from schemas.ids import JobIds
 from schemas.ports import VectorSearch
 from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from api.auth.own_tokens import OwnTokens
 
 _FIRST_REQUEST_ROUNDS = 20
 _LEAST_LEASE = 5.0  # seconds beyond the longest publish, before a submission of the same key may take it over
@@ -57,16 +59,17 @@ def connect(settings: Settings) -> Parts:
     from sinks.postgres.reader import PostgresJobReader
     from sinks.postgres.submissions import PostgresSubmissions
     from sinks.postgres.webhooks import PostgresWebhookStore
-    from sinks.webhooks.opening import egress, signer
+    from sinks.webhooks.egress import egress
+    from sinks.webhooks.signing import signer
 
     database = settings.postgres.get_secret_value()
     jobs, bell, search = PostgresJobReader(database), JobListener(database), search_of(settings)
     publisher, entries = KafkaPublisher(settings.broker, settings.publish_seconds), KeyView(settings.broker)
     secrets = {number: secret.get_secret_value() for number, secret in settings.id_keys.items()}
-    fetcher = httpx2.AsyncClient()
     lag, letters, keys = LagSource(settings.broker), PostgresLetterReader(database), PostgresKeyStore(database)
     hooks, urls = PostgresWebhookStore(database), egress(settings)
     lease = settings.publish_seconds + _LEAST_LEASE
+    issuers, closers = _issuers(settings)
     submissions = PostgresSubmissions(database, expiry_hours=settings.idempotency_hours, lease=lease)
     return Parts(
         publisher=publisher,
@@ -87,8 +90,8 @@ def connect(settings: Settings) -> Parts:
         failpoints=Failpoints(settings.slot, settings.run_dir),
         webhook_secrets=signer(secrets),
         webhook_urls=urls,
-        own_tokens=OwnTokens(settings.public_url, secrets, entries) if settings.public_url else None,
-        issuers=tuple(AccessTokens(issuer, SigningKeys(issuer, fetcher)) for issuer in settings.issuers),
+        own_tokens=_own_tokens(settings.public_url, secrets, entries) if settings.public_url else None,
+        issuers=issuers,
         closers=(
             publisher.close,
             bell.close,
@@ -98,11 +101,28 @@ def connect(settings: Settings) -> Parts:
             hooks.close,
             submissions.close,
             urls.close,
-            fetcher.aclose,
+            *closers,
             search.close,
             partial(asyncio.to_thread, lag.close),
         ),
     )
+
+
+def _own_tokens(url: str, secrets: Mapping[int, str], entries: KeyView) -> "OwnTokens":
+    from api.auth.own_tokens import OwnTokens
+
+    return OwnTokens(url, secrets, entries)
+
+
+def _issuers(settings: Settings) -> tuple[tuple[Tokens, ...], tuple[Callable[[], Awaitable[None]], ...]]:
+    """Those that settings trust, and what lets go of the way to their keys."""
+    if not settings.issuers:
+        return (), ()
+    from api.auth.access_tokens import AccessTokens
+    from api.auth.signing_keys import SigningKeys
+
+    fetcher = httpx2.AsyncClient()
+    return tuple(AccessTokens(issuer, SigningKeys(issuer, fetcher)) for issuer in settings.issuers), (fetcher.aclose,)
 
 
 def search_of(settings: Settings) -> ClosableSearch:
@@ -151,9 +171,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
         await super().startup(sockets)
-        heap.settle()
         if self._settings.run_dir is not None:
             _mark(self._settings.run_dir / f"{self._settings.slot}.ready")
+        heap.settle()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop serving; streams end by themselves, everything else may finish."""

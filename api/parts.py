@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from api.auth.identities import KeyReader, Tokens
-from api.auth.own_tokens import OwnTokens
 from api.quotas import UsageReader
 from producers.lag import GroupLag
 from schemas.control import LoadReport
@@ -27,6 +26,9 @@ from schemas.ports import (
 )
 from schemas.settings import Settings
 from schemas.webhook_ports import UrlCheck, WebhookSecrets, WebhookStore
+
+if TYPE_CHECKING:  # its library takes as long to load as any, and few servers issue tokens
+    from api.auth.own_tokens import OwnTokens
 
 
 class LagReader(Protocol):
@@ -100,7 +102,7 @@ class Parts:
     webhook_secrets: WebhookSecrets
     webhook_urls: UrlCheck
     failpoints: Failpoints = field(default_factory=lambda: Failpoints("", None))
-    own_tokens: OwnTokens | None = None
+    own_tokens: "OwnTokens | None" = None
     issuers: tuple[Tokens, ...] = ()
     closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 

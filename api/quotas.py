@@ -58,6 +58,7 @@ class _Since:
 
 
 _NOTHING = _Since()
+_NO_USAGE = Usage(at=datetime.min.replace(tzinfo=UTC))
 
 
 class Quotas:
@@ -82,8 +83,8 @@ class Quotas:
         now = datetime.now(UTC)
         usage = self._counted.usage(who.tenant)
         if usage is None or not usage.fresh(now):
-            usage = Usage(at=now - STALE)
-        since = self._since(who.tenant, usage.at)
+            usage = _NO_USAGE
+        since = self._since(who.tenant, max(usage.at, now - STALE))
         of_month = usage.of_month(now)
         _check("", tenants, usage, len(since), of_month=of_month)
         if tenants.stored_bytes is not None and usage.stored_bytes + since.size >= tenants.stored_bytes:

@@ -12,7 +12,7 @@ from api import idempotency
 from api.auth.identity import Identity
 from api.parts import Parts
 from api.uploads import Upload
-from schemas import topics
+from schemas import keys, topics
 from schemas.codec import encode, submission_id
 from schemas.documents import JobSubmitted
 from schemas.envelope import Envelope, child_span, new_trace
@@ -43,7 +43,8 @@ async def submitted(
 ) -> tuple[JobAccepted, bool]:
     """The job of this `Idempotency-Key`, and whether it was accepted before; then these bytes are not kept."""
     tenant = who.tenant
-    name, mark = idempotency.digest(key), idempotency.fingerprint(upload, span)
+    # Of the key no more is kept: it may say something of a person.
+    name, mark = keys.sha256(key), idempotency.fingerprint(upload, span)
     try:
         taken = await parts.submissions.take(tenant, name, mark, parts.ids.issue(tenant))
     except HeadraceError:

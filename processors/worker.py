@@ -168,13 +168,13 @@ def leave(status: int) -> NoReturn:
 
 def mark_ready(settings: Settings) -> None:
     """Tell the supervisor that this process works: partitions assigned, engine loaded."""
-    heap.settle()
     telemetry.READY.set()
     if settings.run_dir is not None:
         mark = {"pid": os.getpid(), "at": time.time()}
         waiting = settings.run_dir / f"{settings.slot}.ready.{os.getpid()}"
         waiting.write_text(json.dumps(mark))
         waiting.rename(settings.run_dir / f"{settings.slot}.ready")
+    heap.settle()
 
 
 def _join_anew(group: Group) -> bool:

@@ -61,7 +61,6 @@ class FolderBlobs:
             else:
                 await obstore.put_async(self._store, draft, _rejoined(begun, stream), chunk_size=_PART)
                 await asyncio.to_thread(self._synced, draft, key)
-            await self._names.keep(self._root / key)
         return Claim(key=key, sha256=counted.sha256.hexdigest(), size=counted.size)
 
     def put(self, key: str, content: bytes) -> Claim:
@@ -70,7 +69,6 @@ class FolderBlobs:
         draft = _draft(key)
         with _disk(), self._dropped_on_error(draft):
             self._written(draft, key, content)
-            self._names.keep_now(self._root / key)
         return Claim(key=key, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
     def read(self, claim: Claim) -> bytes:
@@ -125,7 +123,7 @@ class FolderBlobs:
                 path.parent.rmdir()
 
     def _written(self, draft: str, key: str, content: bytes) -> None:
-        """Write what is small in one go, make it durable, and give it its name."""
+        """Write what is small in one go, and make it durable by its name."""
         path = self._root / draft
         handle, left = self._opened(path), memoryview(content)
         try:
@@ -134,7 +132,7 @@ class FolderBlobs:
             os.fsync(handle)
         finally:
             os.close(handle)
-        path.rename(self._root / key)
+        self._name(path, self._root / key)
 
     def _opened(self, path: Path) -> int:
         """A new file, in folders that are made where they are missing."""
@@ -145,9 +143,13 @@ class FolderBlobs:
             return os.open(path, _NEW, 0o666)
 
     def _synced(self, draft: str, key: str) -> None:
-        """Make the draft's bytes durable, and give it its name."""
+        """Make what was written durable by its name."""
         sync(self._root / draft)
-        (self._root / draft).rename(self._root / key)
+        self._name(self._root / draft, self._root / key)
+
+    def _name(self, draft: Path, path: Path) -> None:
+        draft.rename(path)
+        self._names.keep(path)
 
     @contextmanager
     def _dropped_on_error(self, draft: str) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Names of files, made durable: a file outlives a loss of power once its folder was synced, and that folder's own."""
 
-import asyncio
 import os
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -10,26 +10,12 @@ _REMEMBERED = 1000  # folders whose names are known to be durable
 
 
 class Names:
-    """The names below a root. Who comes while a folder is being synced shares the next sync with all that wait."""
+    """The names below a root, for any number of threads: all that wait for a folder share one sync."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._durable: OrderedDict[Path, None] = OrderedDict()
-        self._shared: WeakValueDictionary[Path, _Turns] = WeakValueDictionary()
-
-    async def keep(self, path: Path) -> None:
-        """Return when the name of a file is durable."""
-        folder = path.parent
-        turns = self._shared.get(folder)
-        if turns is None:
-            turns = self._shared[folder] = _Turns()
-        arrived = turns.begun
-        async with turns.lock:
-            if turns.ended > arrived:  # one that began after we came holds our name as well
-                return
-            turns.begun = number = turns.begun + 1
-            await asyncio.to_thread(self.keep_now, path)
-            turns.ended = number
+        self._turns: WeakValueDictionary[Path, _Turns] = WeakValueDictionary()
 
     def make(self, folder: Path) -> None:
         """Make a folder that is missing, and those above it; their names are to be made durable, whatever was known."""
@@ -39,9 +25,21 @@ class Names:
             missing = missing.parent
         folder.mkdir(parents=True, exist_ok=True)
 
-    def keep_now(self, path: Path) -> None:
-        """Make the name of a file durable (blocking), and those of its folders, which are known for a while."""
+    def keep(self, path: Path) -> None:
+        """Return when the name of a file is durable, and those of its folders (blocking)."""
         folder = path.parent
+        turns = self._turns.get(folder)
+        if turns is None:
+            turns = self._turns[folder] = _Turns()
+        arrived = turns.begun
+        with turns.lock:
+            if turns.ended > arrived:  # one that began after we came holds our name as well
+                return
+            turns.begun = number = turns.begun + 1
+            self._sync_up(folder)
+            turns.ended = number
+
+    def _sync_up(self, folder: Path) -> None:
         sync(folder)
         while folder != self._root and folder not in self._durable:
             sync(folder.parent)
@@ -55,7 +53,7 @@ class _Turns:
     """The syncs of one folder: how many began, and the last of those that ended well."""
 
     def __init__(self) -> None:
-        self.lock = asyncio.Lock()
+        self.lock = threading.Lock()
         self.begun = self.ended = 0
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +24,9 @@ from sinks.postgres.lead import Lead
 from sinks.reconciler import Duty, Parts, Reconciler
 from sinks.sweeps import RowSweep
 from sinks.usage_round import UsageRound
+
+if TYPE_CHECKING:
+    from sinks.weaviate_round import WeaviateRound
 
 LOCK = "headrace.reconciler"
 _USAGE_SECONDS = 5.0
@@ -60,12 +65,30 @@ async def duties(settings: Settings) -> AsyncIterator[list[Duty]]:
             Duty("blobs", settings.sweep_seconds, BlobSweep(engine, open_blobs(settings.blobs), lives).run),
         ]
         if settings.weaviate:
-            from sinks.weaviate_round import WeaviateRound
-
-            passages = WeaviateRound(settings)
+            passages = _Passages(settings)
             closing.push_async_callback(passages.close)
             found.append(Duty("weaviate", settings.reconcile_seconds, passages.run))
         yield found
+
+
+class _Passages:
+    """The round over Weaviate, whose client takes a second to load: not before there is a round to make."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._round: WeaviateRound | None = None
+
+    async def run(self, *, dry: bool = False) -> Counter[str]:
+        """As `Round`."""
+        if self._round is None:
+            module = await asyncio.to_thread(import_module, "sinks.weaviate_round")
+            self._round = module.WeaviateRound(self._settings)
+        return await self._round.run(dry=dry)
+
+    async def close(self) -> None:
+        """Let go of what was opened."""
+        if self._round is not None:
+            await self._round.close()
 
 
 def _rows(engine: AsyncEngine, lives: Lifetimes, settings: Settings) -> RowSweep:

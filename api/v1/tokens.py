@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Form, Request, Response
@@ -12,11 +12,13 @@ from starlette.responses import JSONResponse
 from api.auth.doors import spend
 from api.auth.identities import Identities
 from api.auth.identity import Identity
-from api.auth.own_tokens import OwnTokens
 from api.errors import InvalidRequest, declare
 from schemas import keys
 from schemas.errors import NotFound, RateLimited, SlowDown, Unauthorized
 from schemas.scopes import EVERY_SCOPE, known
+
+if TYPE_CHECKING:
+    from api.auth.own_tokens import OwnTokens
 
 router = APIRouter(tags=["tokens"])
 _STORE_NOTHING = {"Cache-Control": "no-store"}
@@ -105,7 +107,7 @@ async def key_set(request: Request) -> dict[str, Any]:
     return _own(request).key_set()
 
 
-def _own(request: Request) -> OwnTokens:
+def _own(request: Request) -> "OwnTokens":
     own: OwnTokens | None = request.app.state.parts.own_tokens
     if own is None:
         raise NotFound("this server issues no access tokens; its operator can set HEADRACE_PUBLIC_URL")

@@ -21,6 +21,7 @@ import httpcore2
 
 from schemas.destinations import Address, Destination, Destinations
 from schemas.errors import DestinationRefused
+from schemas.settings import Settings
 from sinks.webhooks.wire import CONNECT_SECONDS, Heard, Route, Wire
 
 log = logging.getLogger(__name__)
@@ -208,6 +209,12 @@ class Egress:
 
     def _names(self) -> _Names:
         return _Names(self._threads, self._resolve, self._clock)
+
+
+def egress(settings: Settings) -> Egress:
+    """To where, and with what, settings say."""
+    allowed = Destinations(tuple(map(ipaddress.ip_network, settings.webhook_allow)), frozenset(settings.webhook_ports))
+    return Egress(allowed, seconds=settings.webhook_seconds, ca=settings.webhook_ca)
 
 
 def _word(fault: Exception, heard: Heard) -> Failure:

@@ -1,12 +1,10 @@
 """The sink `webhooks` put together: what takes messages in, and the courier beside it, in one process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
-from ipaddress import ip_network
 
-from schemas.destinations import Destinations
 from schemas.failpoints import Failpoints
 from schemas.settings import Settings
 from sinks.loops import Loop
@@ -14,30 +12,15 @@ from sinks.postgres.bell import Bell
 from sinks.postgres.deliveries import Claimed, Deliveries
 from sinks.postgres.engine import connect
 from sinks.webhooks.courier import Courier, Parts
-from sinks.webhooks.egress import Egress
+from sinks.webhooks.egress import egress
 from sinks.webhooks.intake import Webhooks
-from sinks.webhooks.signing import Signer
+from sinks.webhooks.signing import Signer, signer
 
 _LEASE = 4.0
 """How long a delivery is one courier's, in times of the longest attempt: so long it waits when that one is killed."""
 
 
 _HEADERS = {"content-type": "application/json", "user-agent": f"Headrace/{version('headrace-server')}"}
-
-
-def destinations(settings: Settings) -> Destinations:
-    """Where webhooks may go."""
-    return Destinations(tuple(map(ip_network, settings.webhook_allow)), frozenset(settings.webhook_ports))
-
-
-def egress(settings: Settings) -> Egress:
-    """What they are sent with."""
-    return Egress(destinations(settings), seconds=settings.webhook_seconds, ca=settings.webhook_ca)
-
-
-def signer(keys: Mapping[int, str]) -> Signer:
-    """What they are signed with: secrets derived from the server's keys."""
-    return Signer({number: key.encode() for number, key in keys.items()})
 
 
 def signed(signs: Signer, claimed: Claimed, at: datetime) -> dict[str, str]:

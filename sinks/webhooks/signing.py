@@ -102,6 +102,11 @@ class _Pair:
         return f"v1,{_base64(tag)} v1a,{_base64(self.private.sign(text))}"
 
 
+def signer(keys: Mapping[int, str]) -> Signer:
+    """What signs with secrets derived from the server's keys."""
+    return Signer({number: key.encode() for number, key in keys.items()})
+
+
 class Verifier:
     """Checks deliveries with what their receiver was told: `whsec_…` checks the `v1` entries, `whpk_…` the `v1a`.
 

@@ -1,18 +1,20 @@
 """The blob store in a folder."""
 
-import asyncio
 import errno
 import hashlib
 import os
 import threading
 from collections.abc import AsyncIterator, Sized
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
 from schemas.ports import BlobStore
+from sinks import durable_names
 from sinks.blobs import open_blobs
 from sinks.durable_names import Names
 
@@ -100,9 +102,25 @@ async def test_a_folder_that_was_gone_is_durable_anew(
     assert synced[1:3] == ["job", "demo"]
 
 
-async def test_who_comes_while_a_folder_is_synced_shares_the_next_sync(
+class Door:
+    """A lock that counts who has come to it."""
+
+    def __init__(self) -> None:
+        self.lock, self.come = threading.Lock(), threading.Semaphore(0)
+
+    def __enter__(self) -> None:
+        self.come.release()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def test_who_comes_while_a_folder_is_synced_shares_the_next_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    doors: list[Door] = []
+    monkeypatch.setattr(durable_names, "threading", SimpleNamespace(Lock=lambda: doors.append(Door()) or doors[-1]))
     names, began, go_on = Names(tmp_path), threading.Event(), threading.Event()
     syncs: list[int] = []
 
@@ -112,26 +130,29 @@ async def test_who_comes_while_a_folder_is_synced_shares_the_next_sync(
         assert go_on.wait(20)
 
     monkeypatch.setattr(os, "fsync", held)
-    first = asyncio.create_task(names.keep(tmp_path / "a"))
-    await asyncio.to_thread(began.wait, 20)
-    others = [asyncio.create_task(names.keep(tmp_path / name)) for name in "bcdef"]
-    await asyncio.sleep(0)
-    assert not any(other.done() for other in others), "the sync that runs may have passed their names already"
-    go_on.set()
-    await asyncio.gather(first, *others)
+    with ThreadPoolExecutor(6) as threads:
+        first = threads.submit(names.keep, tmp_path / "a")
+        assert began.wait(20)
+        others = [threads.submit(names.keep, tmp_path / name) for name in "bcdef"]
+        assert all(doors[0].come.acquire(timeout=20) for _ in range(6))
+        assert not any(other.done() for other in others), "the sync that runs may have passed their names already"
+        go_on.set()
+        for each in (first, *others):
+            each.result(20)
     assert len(syncs) == 2
 
 
-async def test_a_sync_that_fails_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names, errors = Names(tmp_path), iter([OSError(5, "sick"), OSError(5, "sick")])
+def test_a_sync_that_fails_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, errors = Names(tmp_path), iter([OSError(5, "sick")])
 
     def sick(_: int) -> None:
         if error := next(errors, None):
             raise error
 
     monkeypatch.setattr(os, "fsync", sick)
-    told = await asyncio.gather(*(names.keep(tmp_path / name) for name in "abcd"), return_exceptions=True)
-    assert [type(each) for each in told] == [OSError, OSError, type(None), type(None)]
+    with pytest.raises(OSError, match="sick"):
+        names.keep(tmp_path / "a")
+    names.keep(tmp_path / "b")
 
 
 def test_what_is_remembered_does_not_grow_with_the_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +161,7 @@ def test_what_is_remembered_does_not_grow_with_the_folders(tmp_path: Path, monke
     for number in range(2500):
         folder = tmp_path / str(number)
         folder.mkdir()
-        names.keep_now(folder / "one")
+        names.keep(folder / "one")
     assert sum(len(value) for value in vars(names).values() if isinstance(value, Sized)) < 1001
 
 
