@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_YIELDS = 7  # of nice: a fifth of the weight of a process that starts
 LOCK_PATIENCE = 10.0
 """Seconds for which a server that ends at once is started again: its predecessor's last processes may still leave."""
 
@@ -76,6 +77,17 @@ def spawn(
             start_new_session=True,
             preexec_fn=_bind_to_parent(os.getpid(), death_signal),
         )
+
+
+def give_way(pid: int) -> None:
+    """Let processes that start come before this one, which works: under full load they took twice as long.
+
+    Where Linux shares the processors by session (`sched_autogroup`), a process's own priority says nothing.
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, _YIELDS)
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(_YIELDS))
 
 
 def start(server: Server, *, timeout: float = 60.0) -> subprocess.Popen[bytes]:

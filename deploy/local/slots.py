@@ -89,6 +89,7 @@ class Keeper:
         if at is None:
             return False
         self.ready = True
+        children.give_way(pid)
         self._journal.note(self.slot.name, "ready", pid, at=at)
         return True
 

@@ -47,6 +47,16 @@ def test_ctrl_c_ends_it_as_a_shell_expects(tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in pids.values())
 
 
+def test_who_works_comes_after_who_starts(tmp_path: Path) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with running(tmp_path, trivial(tmp_path)) as stack:
+        stack.ready()
+        for pid in stack.pids().values():
+            assert os.getpriority(os.PRIO_PROCESS, pid) > own
+            shared = Path(f"/proc/{pid}/autogroup")  # "/autogroup-7 nice 7"
+            assert not shared.exists() or int(shared.read_text().split()[-1]) > 0
+
+
 def test_a_second_supervisor_is_refused_with_one_line_that_names_the_first(tmp_path: Path) -> None:
     with running(tmp_path, trivial(tmp_path)) as stack:
         stack.ready()
