@@ -1,4 +1,4 @@
-"""A caller's document, from the socket into the blob store: counted, hashed, durable, never held whole."""
+"""A caller's document, from the socket into the blob store: counted, hashed, durable, at most 1 MiB of it in memory."""
 
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
