@@ -80,10 +80,11 @@ class _Passages:
 
     async def run(self, *, dry: bool = False) -> Counter[str]:
         """As `Round`."""
-        if self._round is None:
+        passages = self._round
+        if passages is None:
             module = await asyncio.to_thread(import_module, "sinks.weaviate_round")
-            self._round = module.WeaviateRound(self._settings)
-        return await self._round.run(dry=dry)
+            passages = self._round = module.WeaviateRound(self._settings)
+        return await passages.run(dry=dry)
 
     async def close(self) -> None:
         """Let go of what was opened."""
