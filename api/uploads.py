@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from api.errors import InvalidRequest
 from api.forms import StreamedForm
+from schemas.chunks import beginning, rejoined
 from schemas.documents import Claim
 from schemas.envelope import Lane
 from schemas.errors import TooLarge, UnsupportedMedia
@@ -79,9 +80,9 @@ async def receive(
     form = StreamedForm(body, request.headers.get("content-type", ""), SubmitFields.model_fields)
     await form.until_file()
     content = form.content()
-    head = await _head(content)
+    head = await beginning(content, HEAD)
     media_type(head)  # refused at the door; the decoder has the last word, much later
-    claim = await blobs.write(key, _rejoin(head, content), limit=limit)
+    claim = await blobs.write(key, rejoined(head, content), limit=limit)
     try:
         await form.finish()
         if not declared.isdecimal():
@@ -111,19 +112,4 @@ async def _capped(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[byt
         size += len(chunk)
         if size > limit:
             raise TooLarge
-        yield chunk
-
-
-async def _head(content: AsyncIterator[bytes]) -> bytes:
-    head = bytearray()
-    async for chunk in content:
-        head += chunk
-        if len(head) >= HEAD:
-            break
-    return bytes(head)
-
-
-async def _rejoin(head: bytes, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield head
-    async for chunk in content:
         yield chunk

@@ -15,6 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
+from schemas.chunks import beginning, rejoined
 from schemas.documents import Claim
 from schemas.errors import BlobMissing, DecodeFailed, DependencyDown, RecordError, TooLarge
 from schemas.ports import BlobStore, StoredBlob
@@ -55,11 +56,11 @@ class FolderBlobs:
         counted, draft = _Counted(content, limit), _draft(key)
         stream = counted.stream()
         with _disk(), self._dropped_on_error(draft):
-            begun, ended = await _begun(stream)
-            if ended:
+            begun = await beginning(stream, _PART)
+            if len(begun) < _PART:
                 await asyncio.to_thread(self._written, draft, key, begun)
             else:
-                await obstore.put_async(self._store, draft, _rejoined(begun, stream), chunk_size=_PART)
+                await obstore.put_async(self._store, draft, rejoined(begun, stream), chunk_size=_PART)
                 await asyncio.to_thread(self._synced, draft, key)
         return Claim(key=key, sha256=counted.sha256.hexdigest(), size=counted.size)
 
@@ -176,22 +177,6 @@ class _Counted:
                 raise TooLarge(f"the file has more than {self._limit} bytes")
             self.sha256.update(chunk)
             yield chunk
-
-
-async def _begun(stream: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-    """The first part of a stream, or all of it, and whether that was all."""
-    begun = bytearray()
-    async for chunk in stream:
-        begun += chunk
-        if len(begun) >= _PART:
-            return bytes(begun), False
-    return bytes(begun), True
-
-
-async def _rejoined(begun: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield begun
-    async for chunk in stream:
-        yield chunk
 
 
 def _check(key: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from limits.aio.storage import RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
 from api.auth.identity import Identity
@@ -69,10 +68,10 @@ class Limiter:
 
 
 async def _spend(shared: RedisStorage, asked: Sequence[Policy], amount: int) -> Spent:
-    rates = SlidingWindowCounterRateLimiter(shared)
     refused: Policy | None = None
     for policy in asked:
-        if not await rates.hit(policy.item, *policy.whose, cost=policy.cost(amount)):
+        name, cost = policy.item.key_for(*policy.whose), policy.cost(amount)
+        if not await shared.acquire_sliding_window_entry(name, policy.amount, policy.span, cost):
             refused = policy
             break
     uses = await asyncio.gather(*(_use(shared, policy) for policy in asked))
