@@ -48,6 +48,7 @@ _SUMMARIES = {
     "job_list": "List jobs",
     "job_view": "How far a job is",
     "job_result": "What was read",
+    "job_timeline": "What a job went through",
     "page_result": "What was read on one page",
     "page_image": "The picture of a page",
     "bulk_cancel": "Stop many jobs",

@@ -55,6 +55,10 @@ _SECRET = {
     "until": None,
 }  # fmt: skip
 _MESSAGE = "msg_6c0f3a527d1e5b0a9a3f2f6d1c4b8e90"
+_STEP = {
+    "step": "ocr", "attempt": 1, "state": "succeeded", "code": None, "started_at": _AT, "finished_at": _AT,
+    "queued_seconds": 0.021, "run_seconds": 0.804,
+}  # fmt: skip
 _DELIVERY = {
     "message": _MESSAGE, "type": "job.succeeded", "job": _JOB, "at": _AT, "state": "delivered", "attempts": 1,
     "next_attempt_at": None, "status": 204, "error": "",
@@ -83,6 +87,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "revision": _REVISION, "plan": "5e0c1b2a3d4f5e6a", "pages": [_PAGE], "errors": [],
     },
     "PageResult": _PAGE,
+    "JobTimeline": {
+        "data": [{"page": 1, "run": 1, "attempts": [_STEP]}], "has_more": False, "next": None,
+    },
     "JobEvent": {"seq": 4, "event": "page.read", "run": 1, "page": 1, "at": _AT, "data": {}},
     "DocumentView": _DOCUMENT,
     "DocumentList": {"data": [_DOCUMENT], "has_more": False, "next": None},

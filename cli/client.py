@@ -28,6 +28,7 @@ from schemas.jobs import (
     SearchResponse,
 )  # fmt: skip
 from schemas.keys import ApiKey, KeyCreated, KeyList
+from schemas.timeline import JobTimeline
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 RECONNECT = 0.5
@@ -133,6 +134,11 @@ class Client:
     def result(self, job: str) -> JobResult:
         """What a job that has ended found."""
         return JobResult.model_validate(self._json("GET", f"/v1/jobs/{_part(job)}/result"))
+
+    def timeline(self, job: str, query: Mapping[str, str]) -> JobTimeline:
+        """One page of what a job's parts went through."""
+        path = f"/v1/jobs/{_part(job)}/timeline"
+        return JobTimeline.model_validate(self._json("GET", path, body=lambda: {"params": dict(query)}))
 
     def cancel(self, job: str) -> JobView:
         """Ask for the end of a job's present run."""

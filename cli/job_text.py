@@ -1,8 +1,11 @@
 """Jobs as people read them."""
 
+from collections.abc import Iterator
+
 from cli.listing import Listing, ago, text
 from cli.output import note, plain, show
 from schemas.jobs import JobEvent, JobResult, JobSummary, JobView, QueuePlace
+from schemas.timeline import PartTimeline, StepAttempt
 
 
 def _row(job: JobSummary) -> list[str]:
@@ -18,6 +21,38 @@ def _fields(job: JobSummary) -> list[object]:
 
 
 LISTING = Listing(("job", "state", "pages", "age", "file"), _row, _fields, frozenset({"file"}))
+
+
+class PartAttempt(StepAttempt):
+    """An attempt, and whose it was."""
+
+    page: int | None
+    run: int
+
+
+def attempts(part: PartTimeline) -> Iterator[PartAttempt]:
+    """The attempts of a part, a line each."""
+    for attempt in part.attempts:
+        yield PartAttempt(page=part.page, run=part.run, **attempt.model_dump())
+
+
+def _attempt_row(attempt: PartAttempt) -> list[str]:
+    page, began = str(attempt.page or "all"), f"{attempt.started_at.astimezone():%H:%M:%S.%f}"[:-3]
+    waited, took = f"{attempt.queued_seconds:.2f} s", f"{attempt.run_seconds:.2f} s"
+    count = (str(attempt.run), attempt.step, str(attempt.attempt))
+    return [page, *count, began, waited, took, attempt.state, attempt.code or ""]
+
+
+def _attempt_fields(attempt: PartAttempt) -> list[object]:
+    return [
+        attempt.page, attempt.run, attempt.step, attempt.attempt, attempt.started_at, attempt.queued_seconds,
+        attempt.run_seconds, attempt.state, attempt.code,
+    ]  # fmt: skip
+
+
+TIMELINE = Listing(
+    ("page", "run", "step", "attempt", "began", "waited", "took", "state", "code"), _attempt_row, _attempt_fields
+)
 
 
 def show_view(view: JobView) -> None:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     jobs = typer.Typer(help="Look at jobs, follow them, cancel and retry them.", no_args_is_help=True)
     app.add_typer(jobs, name="jobs")
     jobs.command(name="list")(listed)
-    for verb in (get, watch, cancel, retry):
+    for verb in (get, watch, timeline, cancel, retry):
         jobs.command()(verb)
 
 
@@ -73,6 +73,25 @@ def get(
         else:
             view = client.job(job)
             show_json(view.model_dump(mode="json")) if as_json else job_text.show_view(view)
+
+
+@connected
+def timeline(
+    connect: Connect,
+    job: Id,
+    *,
+    page: Annotated[int | None, typer.Option(help="Of this page alone.", min=1)] = None,
+    limit: Annotated[int, typer.Option(help="How many pages at most, each run of one counted.", min=1)] = 20,
+    as_json: AsLines = False,
+) -> None:
+    """Show each attempt of each step, page by page and run by run: when, for how long, and how it ended."""
+    from cli.job_text import TIMELINE, attempts
+    from cli.paging import pages
+
+    given = {} if page is None else {"page": str(page)}
+    with connect() as client:
+        found = pages(lambda place: client.timeline(job, given | place), limit, "attempts yet")
+        TIMELINE.print((attempt for part in found for attempt in attempts(part)), as_json=as_json)
 
 
 @connected

@@ -18,7 +18,7 @@ _COLOURS = {
     "succeeded": "green", "running": "cyan", "queued": "cyan", "partial": "yellow", "cancelled": "yellow",
     "expired": "yellow", "failed": "red", "halted": "red", "open": "yellow", "redriven": "green",
     "active": "green", "revoked": "red", "pending": "yellow", "waiting": "cyan",
-    "delivered": "green", "disabled": "red",
+    "delivered": "green", "retried": "yellow", "skipped": "yellow", "disabled": "red",
 }  # fmt: skip
 
 

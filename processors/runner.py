@@ -24,6 +24,7 @@ from processors.handlers import Handler
 from processors.outcomes import outgoing
 from processors.patience import HOLD_SECONDS, Patience
 from processors.pulse import Pulse
+from processors.trails import Trails
 from processors.verdicts import Verdicts
 from schemas.codec import decode
 from schemas.control import StepOrder, step_key
@@ -87,6 +88,7 @@ class Runner:
         self._measured = telemetry.of_step(self._name)
         self._batcher: Batcher[Record] = Batcher(4 * parts.limit, lambda record: record.partition.topic in FIRST_TOPICS)
         self._verdicts = Verdicts(self._name, parts.now, lambda: asyncio.get_running_loop().time(), parts.dice)
+        self._trails = Trails(self._name, parts.now, parts.attempts.counted)
         self._halts = Halts(self._name, parts.slot, parts.orders, parts.limits, parts.now)
         self._patience = Patience(self._name, parts.dice, parts.pulse, parts.hold_seconds)
         self._held: list[tuple[Record, Hold]] = []
@@ -109,6 +111,7 @@ class Runner:
         gone = set(partitions)
         self._batcher.drop(lambda record: record.partition in gone)
         self._verdicts.forget()
+        self._trails.forget()
 
     def halted(self) -> StepOrder | None:
         """The order by which the step is halted, if it is."""
@@ -191,7 +194,9 @@ class Runner:
             count, mark = self._parts.attempts.mark(record)
             await self._publish([mark])
         if count >= LIMIT:  # also where its letter was held, since the step was halted
-            await self._settle(record, self._verdicts.poisonous(record, PoisonRecord(), count))
+            self._trails.begun()
+            outcome = self._verdicts.poisonous(record, PoisonRecord(), count)
+            await self._settle(record, self._trails.failed(record, outcome, PoisonRecord.code))
             return
         if tasks := await self._admit([record]):
             await self._work(tasks)
@@ -200,15 +205,17 @@ class Runner:
         """Decode, and settle at once what is not to be run; hold on what is newer than us."""
         tasks = []
         for record in records:
+            self._trails.begun()
             try:
                 envelope, payload = self._parts.decode(await self._parts.unpack(record))
             except Exception as error:  # noqa: BLE001 a record can be malformed in ways that nobody thought of
                 known = error if isinstance(error, HeadraceError) else RecordError("the record cannot be read")
-                await self._settle(record, self._verdicts.of(record, known))
+                await self._settle(record, self._failed(record, known))
                 continue
             if reason := self._moot(envelope):
                 event = PartSkipped(step=self._name, reason=reason)
-                await self._settle(record, Skip(reason, outgoing(envelope, self._name, event)))
+                skip = Skip(reason, outgoing(envelope, self._name, event))
+                await self._settle(record, self._trails.failed(record, skip, reason))
                 continue
             queued = max(0.0, self._parts.now() - record.at)
             self._measured.queue_seconds.observe(queued)
@@ -234,13 +241,14 @@ class Runner:
             self._verdicts.begun(record)
         self._parts.attempts.running(records)
         self._parts.failpoints.reach("handler", str(records[0]))
+        self._trails.begun()
         began = time.perf_counter()
         try:
             answers = list(await self._parts.handler.handle(tasks))
         except Exception as error:  # noqa: BLE001 whatever a step or its libraries raise has a fate
             if len(tasks) > 1 and not isinstance(error, DependencyDown):
                 return [await self._outcome(task) for task in tasks]
-            return [self._verdicts.of(task.record, error) for task in tasks]
+            return [self._failed(task.record, error) for task in tasks]
         finally:
             self._measured.batch_seconds.observe(time.perf_counter() - began)
             self._measured.batch_records.observe(len(tasks))
@@ -248,13 +256,17 @@ class Runner:
         outcomes: list[Outcome] = []
         for task, answer in zip(tasks, answers, strict=True):
             if isinstance(answer, HeadraceError):
-                outcomes.append(self._verdicts.of(task.record, answer))
+                outcomes.append(self._failed(task.record, answer))
             else:
                 self._verdicts.succeeded()
-                emitted += answer
+                emitted += self._trails.succeeded(task.record, answer)
                 outcomes.append(Emit())
         await self._publish(emitted)  # one wait for the whole batch
         return outcomes
+
+    def _failed(self, record: Record, error: Exception) -> Outcome:
+        code = error.code if isinstance(error, HeadraceError) else HeadraceError.code
+        return self._trails.failed(record, self._verdicts.of(record, error), code)
 
     async def _outcome(self, task: Task) -> Outcome:
         """One task of a batch that failed; those behind a breaker that opened are not tried."""
@@ -282,6 +294,7 @@ class Runner:
                 telemetry.REJECTS.labels(self._name, outcome.code).inc()
                 log.error("%s: %s rejected: %s", self._name, record, outcome.code)
         self._verdicts.settled(record)
+        self._trails.settled(record)
         await self._publish([*outcome.records, *self._parts.attempts.clear(record)])
         self._parts.failpoints.reach("commit", str(record))
         self._parts.finish(record)

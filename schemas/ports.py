@@ -35,6 +35,7 @@ from schemas.jobs import (
 from schemas.keys import ApiKey, KeyEntry
 from schemas.records import Outgoing, Record
 from schemas.results import RelayPosition
+from schemas.timeline import JobTimeline, TimelineQuery
 
 
 class Pingable(Protocol):
@@ -191,6 +192,10 @@ class JobReader(Pingable, Protocol):
 
     async def events(self, tenant: str, job: str, after: int, limit: int) -> list[JobEvent]:
         """The job's events with a `seq` above `after`, in order."""
+        ...
+
+    async def timeline(self, tenant: str, job: str, query: TimelineQuery) -> JobTimeline:
+        """The attempts of the job's steps; raises `BadRequest` for a cursor that is none of ours."""
         ...
 
     async def document(self, tenant: str, document: str) -> DocumentView | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from schemas import trail
 from schemas.documents import (
     CancelRequested,
     ChunksIndexed,
@@ -21,6 +22,7 @@ from schemas.errors import RecordError
 from schemas.jobs import Failure, JobState, Tally, fate
 from schemas.work import Task
 
+_OF_TRAILS = frozenset({"job", "part", "run", "kind", "tenant", "ce_id"})
 _BEFORE_WORK = frozenset({"submitted", "cancelling"})
 
 
@@ -111,6 +113,14 @@ def part_row(task: Task) -> dict[str, Any]:
         case PartSkipped():
             return row | {"kind": f"skipped:{payload.reason}", "step": payload.step, "code": payload.reason}
     raise RecordError(f"{envelope.kind} is no event of a part")
+
+
+def trail_rows(task: Task) -> list[dict[str, Any]]:
+    """The row of `trails` that an event is: the attempts that led to it, where it tells of any."""
+    if not (attempts := trail.read(task.record.headers)):
+        return []
+    row = {name: value for name, value in part_row(task).items() if name in _OF_TRAILS}
+    return [row | {"way": trail.packed(attempts).decode()}]
 
 
 def settling(needed: frozenset[str]) -> list[str]:

@@ -17,7 +17,7 @@ from schemas.plans import PLANS
 from schemas.work import Task
 from sinks import announcements, story
 from sinks.conclusions import Verdict, conclude, ended_pages, needed_by
-from sinks.fan_in import EndedJob, EndedPage, folded, part_rows
+from sinks.fan_in import EndedJob, EndedPage, folded, part_rows, trail_rows
 from sinks.postgres import documents, statements
 from sinks.postgres.rows import bulk, cleaned, packed
 
@@ -73,6 +73,8 @@ async def _forgotten(
 async def _store(connection: AsyncConnection, tasks: Sequence[Task], deleted: Collection[str]) -> None:
     parts = folded(chain.from_iterable(map(part_rows, tasks)), ("job", "part", "kind"))
     await bulk(connection, statements.STORE_PARTS, parts)
+    ways = folded(chain.from_iterable(map(trail_rows, tasks)), ("job", "part", "run", "kind"))
+    await bulk(connection, statements.STORE_TRAILS, ways)
     read = [task for task in tasks if isinstance(task.payload, PageRead) and task.envelope.job not in deleted]
     if results := folded(map(_result_row, read), ("job", "part")):
         columns = {name: [row[name] for row in results] for name in results[0]}

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from producers.claims import put_aside
-from schemas import topics
+from schemas import topics, trail
 from schemas.codec import KINDS, page_spread, submission_id
 from schemas.dead_letters import foreign
 from schemas.documents import Edits, JobSubmitted, PageRead, Payload, SliceReleased
@@ -142,7 +142,8 @@ def _record(letter: Letter, envelope: Envelope, payload: Payload | None) -> Outg
     if payload is not None:
         return Outgoing(topic, key, payload.model_dump_json().encode(), tuple(headers))
     ours = dict(envelope.headers())
-    headers += [(name, value) for name, value in letter.record.headers if name not in ours and name != REDRIVEN]
+    kept = trail.without(letter.record.headers) if envelope.run > letter.run else letter.record.headers
+    headers += [(name, value) for name, value in kept if name not in ours and name != REDRIVEN]
     return Outgoing(topic, key, letter.record.value, tuple(headers))
 
 

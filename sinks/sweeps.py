@@ -57,6 +57,7 @@ _DELETED = text("""
         LIMIT :batch FOR UPDATE SKIP LOCKED
     ), parts_gone AS (DELETE FROM parts USING gone WHERE job = id
     ), results_gone AS (DELETE FROM results USING gone WHERE job = id
+    ), trails_gone AS (DELETE FROM trails USING gone WHERE job = id
     ), story_gone AS (DELETE FROM job_events USING gone WHERE job = id
     ), pages_gone AS (DELETE FROM indexed_pages USING gone WHERE job = id AND index IN ('pgvector', 'weaviate'))
     DELETE FROM jobs USING gone WHERE jobs.id = gone.id

@@ -32,6 +32,7 @@ from schemas.jobs import (
 from schemas.ports import Backlog, ChosenLetter, Query, StoredLetter, Submission
 from schemas.records import Outgoing
 from schemas.settings import Settings
+from schemas.timeline import JobTimeline, PartTimeline, TimelineQuery
 from sinks.webhooks.signing import Signer
 from tests.fake_keys import FakeEntries, FakeKeys
 from tests.fake_submissions import FakeSubmissions
@@ -98,6 +99,7 @@ class FakeJobs:
     pages: dict[tuple[str, str, int], PageResult] = field(default_factory=dict)
     submissions: dict[tuple[str, str], Submission] = field(default_factory=dict)
     stories: dict[tuple[str, str], list[JobEvent]] = field(default_factory=dict)
+    timelines: dict[tuple[str, str], list[PartTimeline]] = field(default_factory=dict)
     kept: dict[tuple[str, str], DocumentView] = field(default_factory=dict)
     asked: list[JobQuery] = field(default_factory=list)
     backlogs: dict[tuple[str, str], Backlog] = field(default_factory=dict)
@@ -151,6 +153,11 @@ class FakeJobs:
         await self.ping()
         self.story_reads += 1
         return [event for event in self.stories.get((tenant, job), ()) if event.seq > after][:limit]
+
+    async def timeline(self, tenant: str, job: str, query: TimelineQuery) -> JobTimeline:
+        await self.ping()
+        told = [each for each in self.timelines.get((tenant, job), []) if query.page in (None, each.page)]
+        return JobTimeline(data=told, has_more=False)
 
     async def document(self, tenant: str, document: str) -> DocumentView | None:
         await self.ping()

@@ -40,6 +40,7 @@ from schemas.errors import (
 )  # fmt: skip
 from schemas.jobs import TERMINAL, JobList, JobQuery, JobResult, JobState, JobView
 from schemas.printable import printable
+from schemas.timeline import JobTimeline, TimelineQuery
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): answer when the job has ended, if it does.")]
@@ -200,6 +201,22 @@ async def job_result(job: str, who: JobsRead, parts: PartsOf) -> JobResult:
     if result is None or result.state not in TERMINAL:
         raise Conflict(retry_after=1)
     return result
+
+
+@router.get("/{job}/timeline", responses=declare(BadRequest, InvalidRequest, NotFound, Gone, DependencyDown))
+async def job_timeline(
+    job: str, query: Annotated[TimelineQuery, Query()], who: JobsRead, parts: PartsOf
+) -> JobTimeline:
+    """Each attempt of each step at each page, in every run of the job: when, for how long, and how it ended.
+
+    Told once a page was read, is in an index or came to another end, of all the steps before. Attempts whose process
+    was killed are counted (`attempt`), but not told of.
+    """
+    issued = parts.ids.check(job, who.tenant)
+    found = await parts.jobs.timeline(who.tenant, job, query)
+    if not found.data and query.after is None:
+        await view_of(job, who.tenant, parts, issued)
+    return found
 
 
 async def _waited(request: Request, who: Identity, job: str, parts: Parts, seconds: int) -> JobView | None:

@@ -29,7 +29,8 @@ from schemas.jobs import (
 )
 from schemas.plans import DOCUMENT, PLANS
 from schemas.ports import Backlog, Submission
-from sinks.postgres import document_list, job_list
+from schemas.timeline import JobTimeline, TimelineQuery
+from sinks.postgres import document_list, job_list, timeline
 from sinks.postgres.engine import answers, as_tenant, connect, transaction
 
 # A partition that was never read has no row: then nobody knows what is still on it.
@@ -194,6 +195,11 @@ class PostgresJobReader:
         async with as_tenant(self._engine, tenant) as connection:
             rows = (await connection.execute(_EVENTS, {"job": job, "after": after, "limit": limit})).mappings().all()
         return [JobEvent(**{**row, "data": json.loads(row["data"])}) for row in rows]
+
+    async def timeline(self, tenant: str, job: str, query: TimelineQuery) -> JobTimeline:
+        """The attempts of the job's steps; raises `BadRequest` for a foreign cursor, `DependencyDown`."""
+        async with as_tenant(self._engine, tenant) as connection:
+            return await timeline.timeline(connection, job, query)
 
     async def document(self, tenant: str, document: str) -> DocumentView | None:
         """A document that was submitted and not deleted since; raises `DependencyDown`."""

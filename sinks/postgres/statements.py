@@ -53,6 +53,17 @@ STORE_PARTS = text("""
     WHERE excluded.run > parts.run OR excluded.run = parts.run AND excluded.ce_id < parts.ce_id
 """)
 
+# Of one run the smallest id stays, whatever came first.
+STORE_TRAILS = text("""
+    INSERT INTO trails (job, part, run, kind, tenant, ce_id, way)
+    SELECT job, part, run, kind, tenant, ce_id, way
+    FROM json_to_recordset(CAST(:rows AS json)) AS seen (job text, part integer, run integer, kind text, tenant text,
+        ce_id uuid, way text)
+    ORDER BY job, part, run, kind
+    ON CONFLICT (job, part, run, kind) DO UPDATE SET ce_id = excluded.ce_id, way = excluded.way
+    WHERE excluded.ce_id < trails.ce_id
+""")
+
 # The one statement whose rows are large: as arrays they take 0.4 of the time that one JSON parameter does.
 STORE_RESULTS = text("""
     INSERT INTO results (job, part, tenant, run, ce_id, plan, payload, text)

@@ -23,6 +23,7 @@ from schemas.jobs import (
     JobView,
 )
 from schemas.ports import Backlog, Submission
+from schemas.timeline import PartTimeline, StepAttempt
 from tests.cli.invoking import failure, run
 from tests.fakes import FakeJobs, World
 
@@ -82,6 +83,29 @@ def test_a_list_for_programs_is_an_object_a_line(many: Many, url: str) -> None:
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["job_0", "job_1", "job_2"]
     assert json.loads(result.stdout.splitlines()[0])["filename"] == "a\x1b[31m\tb.pdf"
     assert result.stderr == ""
+
+
+def test_a_timeline_is_printed_an_attempt_a_line(world: World, url: str) -> None:
+    job = world.ids.issue("demo")
+    times = {"started_at": AT, "finished_at": AT, "queued_seconds": 0.5, "run_seconds": 1.25}
+    failed = StepAttempt(step="ocr", attempt=1, state="retried", code="slow", **times)
+    well = StepAttempt(step="ocr", attempt=2, state="succeeded", **times)
+    parts = [PartTimeline(page=page, run=1, attempts=[failed, well]) for page in (1, 2)]
+    world.jobs.timelines["demo", job] = parts
+    lines = run("jobs", "timeline", job, "--page", 2, "--url", url).stdout.splitlines()
+    assert [line.split("\t") for line in lines] == [
+        ["2", "1", "ocr", "1", "2026-05-01T12:00:00.000Z", "0.5", "1.25", "retried", "slow"],
+        ["2", "1", "ocr", "2", "2026-05-01T12:00:00.000Z", "0.5", "1.25", "succeeded", ""],
+    ]
+    told = [json.loads(line) for line in run("jobs", "timeline", job, "--json", "--url", url).stdout.splitlines()]
+    assert [(each["page"], each["attempt"], each["code"]) for each in told] == [
+        (1, 1, "slow"), (1, 2, None), (2, 1, "slow"), (2, 2, None),
+    ]  # fmt: skip
+
+
+def test_a_job_that_nothing_was_done_of_has_no_attempts_yet(world: World, url: str) -> None:
+    result = run("jobs", "timeline", world.ids.issue("demo"), "--url", url)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no attempts yet\n")
 
 
 def test_a_list_without_jobs_says_so_beside_the_data(many: Many, url: str) -> None:

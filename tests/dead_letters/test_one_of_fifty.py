@@ -181,6 +181,7 @@ def test_a_poisoned_page_is_edited_and_redriven_while_its_carriers_are_killed(
     }  # fmt: skip
     assert sum(end[1] != POSTER and end[1] > 0 for end in ends) == PAGES - 1
 
+    assert_both_runs_are_told(client, job)
     shown = client.get(f"/v1/dead-letters/{letter}").json()
     assert (shown["state"], [event["event"] for event in shown["story"]]) == (
         "redriven", ["page.failed", "page.read", "page.succeeded"],
@@ -189,6 +190,17 @@ def test_a_poisoned_page_is_edited_and_redriven_while_its_carriers_are_killed(
     assert shown["audit"][0]["by"]
     assert client.post(f"/v1/dead-letters/{letter}/redrive").status_code == 409
     assert_late_work_is_refused(stack, weaviate, job)
+
+
+def assert_both_runs_are_told(client: httpx2.Client, job: str) -> None:
+    """What the page went through in the run that failed, and in the one that did not."""
+    told = client.get(f"/v1/jobs/{job}/timeline", params={"page": POSTER}).json()["data"]
+    steps = {part["run"]: {(each["step"], each["state"], each["code"]) for each in part["attempts"]} for part in told}
+    begun, indexes = ("prepare", "succeeded", None), (f"index-{name}" for name in INDEXES)
+    assert steps == {
+        1: {begun, ("ocr", "failed", "decode_failed")},
+        2: {(step, "succeeded", None) for step in ("ocr", "chunk", "embed", *indexes)},
+    }
 
 
 def assert_late_work_is_refused(stack: Session, weaviate: dict[str, str], job: str) -> None:

@@ -47,6 +47,13 @@ def test_a_document_goes_from_http_to_search_and_stays_its_tenants(
     assert accepted.headers["location"] == f"/v1/jobs/{job}"
     view = ended(client, job)
     assert (view["state"], view["pages_done"], view["document_id"]) == ("succeeded", 4, "letter-7")
+    timeline = client.get(f"/v1/jobs/{job}/timeline").json()["data"]
+    assert [(part["page"], part["run"]) for part in timeline] == [(page, 1) for page in (None, 1, 2, 3, 4)]
+    for part in timeline[1:]:
+        steps = [(attempt["step"], attempt["state"]) for attempt in part["attempts"]]
+        assert steps == [(step, "succeeded") for step in ("prepare", "ocr", "chunk", "embed", "index-pgvector")]
+        times = [(attempt["started_at"], attempt["finished_at"]) for attempt in part["attempts"]]
+        assert times == sorted(times)
     pages = client.get(f"/v1/jobs/{job}/result").json()["pages"]
     assert [page["page"] for page in pages] == [1, 2, 3, 4]
     hits = client.post("/v1/search", json={"query": pages[1]["text"], "document_id": "letter-7"}).json()["hits"]
@@ -57,6 +64,7 @@ def test_a_document_goes_from_http_to_search_and_stays_its_tenants(
     foreign = {"headers": stack.headers("other")}
     assert client.get(f"/v1/jobs/{job}", **foreign).status_code == 404
     assert client.get(f"/v1/jobs/{job}/result", **foreign).status_code == 404
+    assert client.get(f"/v1/jobs/{job}/timeline", **foreign).status_code == 404
     assert client.post("/v1/search", json={"query": "x"}, **foreign).json()["hits"] == []
 
 

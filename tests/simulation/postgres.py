@@ -101,6 +101,12 @@ async def store_parts(connection: Connection, given: Mapping[str, Any]) -> Found
     return Found()
 
 
+async def store_trails(connection: Connection, given: Mapping[str, Any]) -> Found:
+    for row in _rows(given, "job", "part", "run", "kind"):
+        await _keep(connection, "trails", (row["job"], row["part"], row["run"], row["kind"]), row)
+    return Found()
+
+
 async def store_results(connection: Connection, given: Mapping[str, Any]) -> Found:
     names = list(given)
     rows = [dict(zip(names, values, strict=True)) for values in zip(*given.values(), strict=True)]
@@ -245,6 +251,7 @@ STATEMENTS: dict[str, Statement] = {
     statements.DESCRIBE.text: describe_jobs,
     statements.LOCK.text: lock_jobs,
     statements.STORE_PARTS.text: store_parts,
+    statements.STORE_TRAILS.text: store_trails,
     statements.STORE_RESULTS.text: store_results,
     statements.COUNT.text: count,
     statements.PAGES.text: pages,

@@ -17,7 +17,7 @@ TENANT_TABLES = (
     "jobs", "parts", "results", "outbox", "indexed_pages", "chunks", "job_events", "documents", "index_drops",
     "waiting_jobs", "waiting_slices", "waiting_records", "released_jobs", "dead_letters", "dead_letter_actions",
     "api_keys", "webhook_endpoints", "webhook_messages", "webhook_deliveries", "webhook_attempts",
-    "idempotency_keys",
+    "idempotency_keys", "trails",
 )  # fmt: skip
 REMOVABLE = ("webhook_endpoints",)  # its tenant may, the rows of others are none to it
 READABLE = ("jobs", "parts", "results", "chunks", "current_parts", "job_events", "documents")

@@ -90,6 +90,8 @@ async def old_rows(database: Database) -> None:
     columns = "job, part, kind, tenant, run, ce_id, at"
     query = f"INSERT INTO parts ({columns}) VALUES ('job_gone', 0, 'prepared', 'demo', 1, $1, $2)"
     await rows(database.admin, query, uuid.uuid4(), LONG_AGO)
+    query = "INSERT INTO trails VALUES ('job_gone', 0, 1, 'prepared', 'demo', $1, '[]')"
+    await rows(database.admin, query, uuid.uuid4())
     await job(database, "job_done", finished_at=NOW - timedelta(days=3))
     values = "'job_done', $1, 'demo', 'bulk', 1, 32"
     query = f"INSERT INTO waiting_slices (job, run, tenant, lane, first, last) VALUES ({values})"
@@ -125,11 +127,11 @@ async def test_old_rows_go_a_thousand_at_a_time_and_young_ones_stay(
     assert (await sweep(database, dry=True))["inbox_rows"] == 1000
     assert await sweep(database) == Counter(inbox_rows=2501, waiting_rows=1, jobs_of_deleted_documents=1)
     assert await sweep(database) == Counter()
+    assert await rows(database.admin, "SELECT FROM parts UNION ALL SELECT FROM trails") == []
     assert [row["id"] for row in await rows(database.admin, "SELECT id FROM jobs ORDER BY id")] == [
         "job_done",
         "job_kept",
     ]
-    assert (await rows(database.admin, "SELECT count(*) FROM parts"))[0][0] == 0
     assert (await rows(database.admin, "SELECT count(*) FROM inbox"))[0][0] == 2500
 
 

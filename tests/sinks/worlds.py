@@ -23,6 +23,7 @@ _TABLES = {
     "jobs": "SELECT to_jsonb(jobs) - 'last_event' FROM jobs WHERE id = ANY($1) ORDER BY id",
     "parts": "SELECT to_jsonb(parts) FROM parts WHERE job = ANY($1) ORDER BY job, part, kind",
     "results": "SELECT to_jsonb(results) FROM results WHERE job = ANY($1) ORDER BY job, part",
+    "trails": "SELECT to_jsonb(trails) FROM trails WHERE job = ANY($1) ORDER BY job, part, run, kind",
     "documents": "SELECT to_jsonb(documents) FROM documents WHERE document_id IN "
     "(SELECT document_id FROM jobs WHERE id = ANY($1)) ORDER BY document_id",
     "outbox": "SELECT ce_id, tenant, job, topic, key, headers, value FROM outbox WHERE key = ANY($1) OR key IN "
