@@ -4,9 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import Header
 from pydantic import BaseModel
 
 from api.uploads import Upload
@@ -14,14 +13,6 @@ from schemas.errors import BadRequest, DependencyDown
 from schemas.failpoints import Failpoints
 from schemas.ports import Submissions
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="idempotency-key",
-        description="A name of the caller's for this submission, quoted or bare, at most 255 characters: sent again "
-        "within a day, it is answered as before and no second job is made.",
-    ),
-]
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE = re.compile(r"[!#-+\--:<-\[\]-~]+")
 _MOST = 255

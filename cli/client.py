@@ -196,9 +196,9 @@ class Client:
     def _order(self, path: str, body: Mapping[str, Any]) -> LettersTaken:
         return LettersTaken.model_validate(self._json("POST", path, body=lambda: {"json": dict(body)}))
 
-    def keys(self) -> KeyList:
-        """The API keys of the caller's tenant."""
-        return KeyList.model_validate(self._json("GET", _KEYS))
+    def keys(self, query: Mapping[str, str]) -> KeyList:
+        """One page of the API keys of the caller's tenant."""
+        return KeyList.model_validate(self._json("GET", _KEYS, body=lambda: {"params": dict(query)}))
 
     def create_key(self, wanted: Mapping[str, Any]) -> KeyCreated:
         """Make an API key."""

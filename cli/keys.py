@@ -27,10 +27,17 @@ def register(app: typer.Typer) -> None:
 
 
 @connected
-def listed(connect: Connect, *, as_json: AsLines = False) -> None:
+def listed(
+    connect: Connect,
+    *,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 100,
+    as_json: AsLines = False,
+) -> None:
     """List the tenant's keys, newest first; never their secrets."""
+    from cli.paging import pages
+
     with connect() as client:
-        _LISTING.print(client.keys().data, as_json=as_json)
+        _LISTING.print(pages(client.keys, limit, "keys"), as_json=as_json)
 
 
 @connected

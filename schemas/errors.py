@@ -5,7 +5,7 @@ HeadraceError
 │   ├── EmptyInput TooLarge UnsupportedMedia Truncated Encrypted TooManyPixels TooNarrow TooManyPages DecodeFailed
 │   │   DecodeTimeout PoisonRecord
 │   ├── BadRequest Unauthorized Forbidden NotFound Gone Conflict JobEnded NothingToRetry NothingStored LetterClosed
-│   │   KeyEnded DestinationRefused TooManyEndpoints WrongCode AlreadyVerified
+│   │   KeyEnded TooManyKeys DestinationRefused TooManyEndpoints WrongCode AlreadyVerified
 │   │   IdempotencyKeyReused IdempotencyInProgress
 │   └── TooManyPagesWaiting RateLimited SlowDown QuotaExceeded   (not wrong, but too much of it: come back)
 ├── RecordError           a record on the log that cannot be read (reject: dead letter with its original bytes)
@@ -234,6 +234,14 @@ class TooManyEndpoints(InputError):
     code = "too_many_endpoints"
     status = 409
     title = "There are as many webhook endpoints as a tenant may have; remove one first"
+
+
+class TooManyKeys(InputError):
+    """A tenant has as many API keys that stand as it may."""
+
+    code = "too_many_keys"
+    status = 409
+    title = "There are as many API keys as a tenant may have; revoke one first"
 
 
 class WrongCode(InputError):

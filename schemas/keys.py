@@ -25,6 +25,10 @@ MOST_SECRETS = 2
 """Secrets of a key that are good at once: the newest, and the one before it while a rotation goes on."""
 
 
+MOST_KEYS = 1000
+"""Keys of a tenant that stand at once: every API process holds them all."""
+
+
 class KeySecret(BaseModel):
     """A secret by its sha256 (hexadecimal), good until a moment, or as long as its key."""
 
@@ -101,10 +105,21 @@ class KeyCreated(ApiKey):
     key: str = Field(examples=["hrk_q3v5m2kzc4hx7abn_…"])
 
 
+class KeyQuery(BaseModel):
+    """Which keys to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(default=20, ge=1, le=100)
+    after: str | None = Field(default=None, max_length=256)
+
+
 class KeyList(BaseModel):
-    """All keys of a tenant, the newest first."""
+    """`GET /v1/keys`: a page of a tenant's keys, the newest first. `next` as in other lists."""
 
     data: list[ApiKey]
+    has_more: bool = False
+    next: str | None = None
 
 
 def control_key(identifier: str) -> bytes:

@@ -32,7 +32,7 @@ from schemas.jobs import (
     SearchHit,
     SearchMode,
 )
-from schemas.keys import ApiKey, KeyEntry
+from schemas.keys import ApiKey, KeyEntry, KeyList, KeyQuery
 from schemas.records import Outgoing, Record
 from schemas.results import RelayPosition
 from schemas.timeline import JobTimeline, TimelineQuery
@@ -254,11 +254,11 @@ class KeyStore(Protocol):
     """API keys of one tenant at a time; what is changed is told to all API processes. All raise `DependencyDown`."""
 
     async def create(self, tenant: str, identifier: str, key: KeyEntry, name: str, by: str) -> ApiKey:
-        """Keep a new key."""
+        """Keep a new key; raises `TooManyKeys`."""
         ...
 
-    async def keys(self, tenant: str) -> list[ApiKey]:
-        """The tenant's keys, newest first."""
+    async def keys(self, tenant: str, query: KeyQuery) -> KeyList:
+        """A page of the tenant's keys; raises `BadRequest` for a cursor that is none of ours."""
         ...
 
     async def key(self, tenant: str, identifier: str) -> ApiKey | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas import keys
 from schemas.errors import DependencyDown
-from schemas.keys import ApiKey, KeyEntry, KeySecret
+from schemas.keys import ApiKey, KeyEntry, KeyList, KeyQuery, KeySecret
 from schemas.usage import Usage
 
 
@@ -56,9 +56,9 @@ class FakeKeys:
         self.kept[tenant, identifier] = made
         return made
 
-    async def keys(self, tenant: str) -> list[ApiKey]:
+    async def keys(self, tenant: str, query: KeyQuery) -> KeyList:
         await self.ping()
-        return [key for (owner, _), key in self.kept.items() if owner == tenant]
+        return KeyList(data=[key for (owner, _), key in self.kept.items() if owner == tenant][: query.limit])
 
     async def key(self, tenant: str, identifier: str) -> ApiKey | None:
         await self.ping()

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.auth.doors import KeysRead, KeysWrite, audited
 from api.auth.identities import KeyReader
 from api.errors import InvalidRequest, declare
 from api.parts import PartsOf
 from schemas import keys
-from schemas.errors import DependencyDown, Forbidden, KeyEnded, NotFound
-from schemas.keys import KEY_ID, ApiKey, KeyCreated, KeyEntry, KeyList, KeyRotation, KeySecret, NewKey
+from schemas.errors import BadRequest, DependencyDown, Forbidden, KeyEnded, NotFound, TooManyKeys
+from schemas.keys import KEY_ID, ApiKey, KeyCreated, KeyEntry, KeyList, KeyQuery, KeyRotation, KeySecret, NewKey
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 _Id = Annotated[str, Path(pattern=rf"^{KEY_ID}$", description="The key's id.")]
@@ -21,7 +21,7 @@ _KNOWN_SECONDS = 2.0
 _LOOK_SECONDS = 0.02
 
 
-@router.post("", status_code=201, responses=declare(InvalidRequest, DependencyDown))
+@router.post("", status_code=201, responses=declare(TooManyKeys, InvalidRequest, DependencyDown))
 async def key_creation(
     request: Request, response: Response, wanted: NewKey, who: KeysWrite, parts: PartsOf
 ) -> KeyCreated:
@@ -45,10 +45,10 @@ async def key_creation(
     return _told(response, made, key)
 
 
-@router.get("", responses=declare(DependencyDown))
-async def key_list(who: KeysRead, parts: PartsOf) -> KeyList:
-    """The caller's tenant's keys, those that ended included."""
-    return KeyList(data=await parts.keys.keys(who.tenant))
+@router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
+async def key_list(query: Annotated[KeyQuery, Query()], who: KeysRead, parts: PartsOf) -> KeyList:
+    """The caller's tenant's keys, newest first, those that ended included."""
+    return await parts.keys.keys(who.tenant, query)
 
 
 @router.get("/{key}", responses=declare(NotFound, InvalidRequest, DependencyDown))

@@ -4,10 +4,13 @@ import base64
 import binascii
 import json
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from schemas.errors import BadRequest
 
+T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LIMIT = 2**63  # PostgreSQL's bigint
@@ -28,6 +31,14 @@ def decode(cursor: str, order: str) -> tuple[int, str]:
     if not known or not isinstance(name, str) or not name.isascii() or not name.isprintable():
         raise _none_of_ours(order)
     return value, name
+
+
+def cut(
+    rows: Sequence[T], limit: int, order: str, place: Callable[[T], tuple[int, str]]
+) -> tuple[Sequence[T], dict[str, Any]]:
+    """Of rows that were asked for one beyond `limit`: those of this page, and what it says of the next one."""
+    shown, more = rows[:limit], len(rows) > limit
+    return shown, {"has_more": more, "next": encode(order, *place(shown[-1])) if more else None}
 
 
 def identity(name: str) -> uuid.UUID:

@@ -37,9 +37,5 @@ async def documents(connection: AsyncConnection, tenant: str, after: str | None,
     revision, job = _BEFORE_ALL if after is None else cursors.decode(after, _ORDER)
     asked: dict[str, Any] = {"tenant": tenant, "revision": revision, "job": job, "limit": limit + 1}
     rows = (await connection.execute(_PAGE, asked)).mappings().all()
-    shown, more = rows[:limit], len(rows) > limit
-    return DocumentList(
-        data=[DocumentView(**row) for row in shown],
-        has_more=more,
-        next=cursors.encode(_ORDER, shown[-1]["revision"], shown[-1]["job"]) if more else None,
-    )
+    shown, following = cursors.cut(rows, limit, _ORDER, lambda row: (row["revision"], row["job"]))
+    return DocumentList(data=[DocumentView(**row) for row in shown], **following)

@@ -40,12 +40,9 @@ _JOBS = table(
 async def jobs(connection: AsyncConnection, tenant: str, query: JobQuery) -> JobList:
     """One page of a tenant's jobs; raises `BadRequest` for a cursor of another list."""
     rows = (await connection.execute(_page(tenant, query))).mappings().all()
-    shown, more = rows[: query.limit], len(rows) > query.limit
-    return JobList(
-        data=[JobSummary(**row) for row in shown],
-        has_more=more,
-        next=cursors.encode(query.order, cursors.micros(shown[-1][query.order]), shown[-1]["id"]) if more else None,
-    )
+    of = query.order
+    shown, following = cursors.cut(rows, query.limit, of, lambda row: (cursors.micros(row[of]), row["id"]))
+    return JobList(data=[JobSummary(**row) for row in shown], **following)
 
 
 def _page(tenant: str, query: JobQuery) -> Select[Any]:

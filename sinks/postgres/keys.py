@@ -12,12 +12,23 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.errors import KeyEnded
-from schemas.keys import MOST_SECRETS, ApiKey, KeyEntry, KeySecret
+from schemas.errors import KeyEnded, TooManyKeys
+from schemas.keys import MOST_KEYS, MOST_SECRETS, ApiKey, KeyEntry, KeyList, KeyQuery, KeySecret
+from sinks.postgres import cursors
 from sinks.postgres.engine import as_tenant, connect
 from sinks.postgres.key_rows import LOCK, ONE, announce, entry_of, limits_of
 
-_ALL = text("SELECT * FROM api_keys ORDER BY created_at DESC, id DESC")
+_ORDER = "created_at"
+_PAGE = text("""
+    SELECT * FROM api_keys
+    WHERE CAST(:at AS timestamptz) IS NULL OR (created_at, id) < (:at, :id)
+    ORDER BY created_at DESC, id DESC LIMIT :limit
+""")
+# Who makes keys of one tenant does so one after the other: else all of them would count before any inserts.
+_MAKER = text("SELECT pg_advisory_xact_lock(hashtextextended('headrace.keys-of:' || :tenant, 0))")
+_COUNT = text("""
+    SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+""")
 _CREATE = text("""
     INSERT INTO api_keys (id, tenant, name, scopes, secrets, created_by, expires_at, limits)
     VALUES (:id, :tenant, :name, :scopes, CAST(:secrets AS jsonb), :by, :expires, CAST(:limits AS jsonb)) RETURNING *
@@ -52,14 +63,23 @@ class PostgresKeyStore:
             "limits": None if key.limits is None else key.limits.model_dump_json(exclude_none=True),
         }
         async with as_tenant(self._engine, tenant) as connection:
+            await connection.execute(_MAKER, {"tenant": tenant})
+            if int(await connection.scalar(_COUNT) or 0) >= MOST_KEYS:
+                raise TooManyKeys
             row = (await connection.execute(_CREATE, values)).one()
             await announce(connection, row)
         return _view(row)
 
-    async def keys(self, tenant: str) -> list[ApiKey]:
-        """All of a tenant."""
+    async def keys(self, tenant: str, query: KeyQuery) -> KeyList:
+        """A page of a tenant's."""
+        asked: dict[str, Any] = {"at": None, "id": None, "limit": query.limit + 1}
+        if query.after is not None:
+            at, asked["id"] = cursors.decode(query.after, _ORDER)
+            asked["at"] = cursors.moment(at)
         async with as_tenant(self._engine, tenant) as connection:
-            return [_view(row) for row in await connection.execute(_ALL)]
+            rows = (await connection.execute(_PAGE, asked)).all()
+        shown, following = cursors.cut(rows, query.limit, _ORDER, lambda row: (cursors.micros(row.created_at), row.id))
+        return KeyList(data=[_view(row) for row in shown], **following)
 
     async def key(self, tenant: str, identifier: str) -> ApiKey | None:
         """One of a tenant."""

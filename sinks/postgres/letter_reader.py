@@ -78,9 +78,8 @@ class PostgresLetterReader:
         found = found.order_by(_LETTERS.c.at.desc(), _LETTERS.c.id.desc()).limit(query.limit + 1)
         async with as_tenant(self._engine, tenant) as connection:
             rows = (await connection.execute(found)).mappings().all()
-        shown, more = rows[: query.limit], len(rows) > query.limit
-        next_ = cursors.encode(_ORDER, cursors.micros(shown[-1]["at"]), str(shown[-1]["id"])) if more else None
-        return LetterList(data=[_summary(dict(row)) for row in shown], has_more=more, next=next_)
+        shown, following = cursors.cut(rows, query.limit, _ORDER, _place)
+        return LetterList(data=[_summary(dict(row)) for row in shown], **following)
 
     async def causes(self, tenant: str, where: LetterFilter) -> CauseList:
         """The tenant's open letters by what went wrong; raises `DependencyDown`."""
@@ -148,6 +147,10 @@ def _matching(tenant: str, where: LetterFilter) -> list[ColumnElement[bool]]:
     if where.until is not None:
         rules.append(of.at < where.until)
     return rules
+
+
+def _place(row: Mapping[Any, Any]) -> tuple[int, str]:
+    return cursors.micros(row["at"]), str(row["id"])
 
 
 def _summary(row: Mapping[str, Any]) -> LetterSummary:

@@ -29,12 +29,9 @@ async def timeline(connection: AsyncConnection, job: str, query: TimelineQuery) 
     part, run = (-1, 0) if query.after is None else _place(query.after)
     asked = {"job": job, "part": part, "run": run, "page": query.page, "limit": query.limit + 1}
     rows = (await connection.execute(_PAGE, asked)).all()
-    shown, more = rows[: query.limit], len(rows) > query.limit
-    return JobTimeline(
-        data=[PartTimeline(page=row.part or None, run=row.run, attempts=_attempts(row.ways)) for row in shown],
-        has_more=more,
-        next=cursors.encode(_ORDER, shown[-1].part, str(shown[-1].run)) if more else None,
-    )
+    shown, following = cursors.cut(rows, query.limit, _ORDER, lambda row: (row.part, str(row.run)))
+    told = [PartTimeline(page=row.part or None, run=row.run, attempts=_attempts(row.ways)) for row in shown]
+    return JobTimeline(data=told, **following)
 
 
 def _place(cursor: str) -> tuple[int, int]:

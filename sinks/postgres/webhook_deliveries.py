@@ -54,12 +54,8 @@ async def page(connection: AsyncConnection, endpoint: str, query: DeliveryQuery)
         at, values["last"] = cursors.decode(query.after, _ORDER)
         values["at"] = cursors.moment(at)
     rows = (await connection.execute(_PAGE, values | {"limit": query.limit + 1})).all()
-    shown, more = rows[: query.limit], len(rows) > query.limit
-    return DeliveryList(
-        data=[Delivery(**row._mapping) for row in shown],
-        has_more=more,
-        next=cursors.encode(_ORDER, cursors.micros(shown[-1].at), shown[-1].message) if more else None,
-    )
+    shown, following = cursors.cut(rows, query.limit, _ORDER, lambda row: (cursors.micros(row.at), row.message))
+    return DeliveryList(data=[Delivery(**row._mapping) for row in shown], **following)
 
 
 async def view(connection: AsyncConnection, endpoint: str, message: str) -> DeliveryView | None:

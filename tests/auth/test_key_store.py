@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from schemas import keys
-from schemas.errors import KeyEnded
-from schemas.keys import KeyEntry, KeySecret
+from schemas.errors import BadRequest, KeyEnded, TooManyKeys
+from schemas.keys import KeyEntry, KeyQuery, KeySecret
 from sinks.postgres.keys import PostgresKeyStore
 from tests.sinks.databases import Database, fresh, rows
 
@@ -50,8 +50,8 @@ async def _announced(database: Database) -> dict[str, list[KeyEntry]]:
 
 async def test_no_tenant_sees_or_changes_the_key_of_another(store: PostgresKeyStore) -> None:
     identifier, _ = await _made(store)
-    assert identifier in [key.id for key in await store.keys("demo")]
-    assert identifier not in [key.id for key in await store.keys("other")]
+    assert identifier in [key.id for key in (await store.keys("demo", KeyQuery())).data]
+    assert identifier not in [key.id for key in (await store.keys("other", KeyQuery())).data]
     assert await store.key("other", identifier) is None
     assert await store.rotate("other", identifier, "0" * 64, timedelta(0)) is None
     assert await store.revoke("other", identifier) is None
@@ -59,6 +59,36 @@ async def test_no_tenant_sees_or_changes_the_key_of_another(store: PostgresKeySt
     untouched = await store.key("demo", identifier)
     assert untouched is not None
     assert (untouched.state, untouched.last_used_at) == ("active", None)
+
+
+async def test_keys_are_listed_page_by_page_newest_first(store: PostgresKeyStore) -> None:
+    made = [(await _made(store, "pages"))[0] for _ in range(5)]
+    seen: list[str] = []
+    query = KeyQuery(limit=2)
+    while True:
+        page = await store.keys("pages", query)
+        seen += [key.id for key in page.data]
+        assert page.has_more == (page.next is not None)
+        if page.next is None:
+            break
+        query = KeyQuery(limit=2, after=page.next)
+    assert seen == made[::-1]
+    with pytest.raises(BadRequest):
+        await store.keys("pages", KeyQuery(after="elsewhere"))
+
+
+async def test_a_tenant_has_so_many_keys_that_stand_and_no_more(store: PostgresKeyStore, database: Database) -> None:
+    last, _ = await _made(store, "many")
+    columns = "id, tenant, name, scopes, secrets, created_by, expires_at, revoked_at"
+    filled = f"INSERT INTO api_keys ({columns}) SELECT lpad(n::text, 16, 'a'), 'many', '', '{{}}', '[]', ''"
+    standing, ended = f"{filled}, NULL, NULL", f"{filled}, now() - interval '1 day', NULL"
+    await rows(database.admin, f"{standing} FROM generate_series(1, {keys.MOST_KEYS - 1}) AS n")
+    await rows(database.admin, f"{ended} FROM generate_series(5001, 5003) AS n")
+    with pytest.raises(TooManyKeys):
+        await _made(store, "many")
+    await _made(store, "few")
+    await store.revoke("many", last)
+    await _made(store, "many")
 
 
 async def test_what_is_announced_is_what_stands_and_holds_no_secret(
