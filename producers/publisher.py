@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,38 @@ def _leave() -> None:
     os._exit(70)
 
 
+class _Reports:
+    """Delivery reports on their way from the polling thread to a loop, which is woken once for all that came."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._came: deque[tuple[asyncio.Future[None], KafkaError | None]] = deque()
+        self._woken = False
+
+    def of(self, future: asyncio.Future[None]) -> Callable[[KafkaError | None, object], None]:
+        """What librdkafka is to call for the record whose future this is."""
+
+        def report(error: KafkaError | None, _message: object) -> None:
+            self._came.append((future, error))
+            if not self._woken:
+                self._woken = True
+                with contextlib.suppress(RuntimeError):  # the loop closed first: nobody waits any more
+                    self.loop.call_soon_threadsafe(self._settle)
+
+        return report
+
+    def _settle(self) -> None:
+        self._woken = False  # first: what comes from now on wakes the loop anew
+        while self._came:
+            future, error = self._came.popleft()
+            if future.done():  # the awaiting task was cancelled
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(LogUnavailable(error.str(), retry_after=RETRY_AFTER))
+
+
 class KafkaPublisher:
     """`ports.Publisher` over librdkafka. `seconds` bounds each publish, `on_fatal` ends the process by default:
     a fatal producer error (fenced, out of sequence) cannot be mended, and offsets not yet committed are read again."""
@@ -42,6 +75,7 @@ class KafkaPublisher:
         self._quiet_until = 0.0
         self._partitions: dict[str, tuple[int, float]] = {}  # how many, and until when that is believed
         self._closing = threading.Event()
+        self._reports: _Reports | None = None
         self._producer = Producer(
             {
                 **librdkafka(broker),
@@ -63,9 +97,11 @@ class KafkaPublisher:
         if not records:
             return
         loop = asyncio.get_running_loop()
+        if self._reports is None or self._reports.loop is not loop:
+            self._reports = _Reports(loop)
         confirmed = [loop.create_future() for _ in records]
         for record, future in zip(records, confirmed, strict=True):
-            await self._produce(record, self._report(loop, future))
+            await self._produce(record, self._reports.of(future))
         await self._reported(confirmed)
         refused = [future.exception() for future in confirmed]  # of each, or asyncio complains of those not looked at
         for error in filter(None, refused):
@@ -126,23 +162,6 @@ class KafkaPublisher:
             )
         except KafkaException as error:
             raise LogUnavailable(retry_after=RETRY_AFTER) from error
-
-    def _report(
-        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]
-    ) -> Callable[[KafkaError | None, object], None]:
-        def settle(error: KafkaError | None) -> None:
-            if future.done():  # the awaiting task was cancelled
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(LogUnavailable(error.str(), retry_after=RETRY_AFTER))
-
-        def report(error: KafkaError | None, _message: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop closed first: nobody waits any more
-                loop.call_soon_threadsafe(settle, error)
-
-        return report
 
     def _poll(self) -> None:
         while not self._closing.is_set():

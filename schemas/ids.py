@@ -6,7 +6,6 @@ another tenant, is known at once.
 """
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -43,4 +42,4 @@ class JobIds:
         return datetime.fromtimestamp(int.from_bytes(body[:6], "big") / 1000, UTC)
 
     def _tag(self, body: bytes, tenant: str) -> bytes:
-        return hmac.new(self._keys[body[14]], body + tenant.encode(), hashlib.sha256).digest()[:8]
+        return hmac.digest(self._keys[body[14]], body + tenant.encode(), "sha256")[:8]

@@ -35,7 +35,7 @@ class TimelineQuery(BaseModel):
 
     page: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Of this page alone.")
     after: str | None = Field(default=None, max_length=256)
-    limit: int = Field(default=20, ge=1, le=100)
+    limit: int = Field(default=20, ge=1, le=100, description="How many pages at most, each run of one counted.")
 
 
 class JobTimeline(BaseModel):

@@ -22,7 +22,7 @@ class Attempt(NamedTuple):
     it took, which are those of the batch that it was in.
     """
 
-    step: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    step: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
     number: Annotated[int, Field(ge=1, le=1_000_000)]
     at: _Seconds
     queued: _Seconds
