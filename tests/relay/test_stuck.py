@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.publisher import KafkaPublisher
+from producers.publisher import KafkaPublisher, _Reports
 from producers.relay import EXIT_STUCK, Parts, Relay
 from producers.relay_log import RelayLog
 from schemas.broker import Broker
@@ -101,7 +101,7 @@ async def test_a_publish_that_is_never_reported_ends_the_process(
 ) -> None:
     publisher, ended = _publisher(broker, 0.5)
     monkeypatch.setattr("producers.publisher._OVERTIME", 0.1)
-    monkeypatch.setattr(publisher, "_report", lambda loop, future: lambda error, message: None)
+    monkeypatch.setattr(_Reports, "of", lambda self, future: lambda error, message: None)
     with pytest.raises(LogUnavailable):
         await publisher.publish([Outgoing("headrace.control", b"x", None)])
     assert ended
@@ -113,13 +113,13 @@ async def test_one_whose_report_comes_late_as_the_process_was_stopped_is_well(
 ) -> None:
     publisher, ended = _publisher(broker, 0.2)
     monkeypatch.setattr("producers.publisher._OVERTIME", 1.0)
-    real = publisher._report
+    real = _Reports.of
 
-    def late(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> Callable[..., None]:
-        report = real(loop, future)
+    def late(self: _Reports, future: "asyncio.Future[None]") -> Callable[..., None]:
+        report = real(self, future)
         return lambda error, message: threading.Timer(1.6, report, (None, message)).start()
 
-    monkeypatch.setattr(publisher, "_report", late)
+    monkeypatch.setattr(_Reports, "of", late)
     await publisher.publish([Outgoing("headrace.control", b"x", None)])
     assert not ended
     await publisher.close()
