@@ -28,13 +28,14 @@ from api.v1 import (
     models,
     pages,
     search,
+    submissions,
     tokens,
     webhooks,
 )
 
 _ROUTES = (
-    jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, webhooks, tokens, health,
-    docs, problems,
+    submissions, jobs, pages, control, events, dead_letters, documents, search, embeddings, models, keys, webhooks,
+    tokens, health, docs, problems,
 )  # fmt: skip
 
 

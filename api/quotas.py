@@ -97,7 +97,9 @@ class Quotas:
         """A document of so many bytes was accepted."""
         limits = self._tenants.get(who.tenant, self._each)
         if limits.quotas or (who.limits is not None and who.limits.quotas):
-            since = self._accepted.setdefault(who.tenant, _Since())
+            since = self._accepted.get(who.tenant)
+            if since is None:
+                since = self._accepted[who.tenant] = _Since()
             since.add(_Accepted(datetime.now(UTC), who.key, size))
 
     def _since(self, tenant: str, at: datetime) -> _Since:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from api.errors import InvalidRequest
 from api.forms import StreamedForm
@@ -76,7 +78,7 @@ async def receive(
         if int(declared) > limit + _FORM_BYTES:
             raise TooLarge(f"the file is larger than {limit} bytes")
         await spend(int(declared))
-    body = _capped(request.stream(), limit + _FORM_BYTES)
+    body = _Body(request.receive, limit + _FORM_BYTES)
     form = StreamedForm(body, request.headers.get("content-type", ""), SubmitFields.model_fields)
     await form.until_file()
     content = form.content()
@@ -105,11 +107,26 @@ def clean_filename(name: str) -> str:
     return "" if kept in {".", ".."} else kept[:255]
 
 
-async def _capped(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """A chunked body has no Content-Length to check beforehand."""
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
+class _Body(AsyncIterator[bytes]):
+    """The chunks of a body of at most `limit` bytes: one without a Content-Length cannot be checked beforehand.
+
+    No generator: nobody reads behind the form's end, and asyncio closes each generator that is let go of in a task.
+    """
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+        self._ended = False
+
+    async def __anext__(self) -> bytes:
+        if self._ended:
+            raise StopAsyncIteration
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        self._ended = not message.get("more_body", False)
+        self._left -= len(chunk)
+        if self._left < 0:
             raise TooLarge
-        yield chunk
+        return chunk
