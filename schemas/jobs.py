@@ -293,6 +293,15 @@ class DocumentView(BaseModel):
     created_at: AwareDatetime | None = None
 
 
+class DocumentQuery(BaseModel):
+    """Which documents to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after: str | None = Field(default=None, max_length=256, description="`next` of the page before.")
+    limit: int = Field(default=20, ge=1, le=100)
+
+
 class DocumentList(BaseModel):
     """`GET /v1/documents`, newest first."""
 

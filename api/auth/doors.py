@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 
+from api import repeated
 from api.auth.identities import Identities
 from api.auth.identity import Identity
 from api.auth.limiting import Limiter
@@ -31,6 +32,7 @@ class _Door(HTTPBearer):
         who = await identities.identify(given.credentials.strip())
         request.app.state.key_use.note(who)
         await spend(request, who, "requests")
+        repeated.check(request)
         missing = sorted(set(needed.scopes) - who.scopes)
         if missing:
             raise Forbidden(missing)

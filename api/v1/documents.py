@@ -20,19 +20,17 @@ from schemas.codec import encode
 from schemas.documents import DocumentDropped
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.errors import BadRequest, DependencyDown, LogUnavailable, NotFound
-from schemas.jobs import DocumentDeletion, DocumentList, DocumentView
+from schemas.jobs import DocumentDeletion, DocumentList, DocumentQuery, DocumentView
 from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 _Id = Annotated[str, Path(min_length=1, max_length=256, description="The document's id."), AfterValidator(printable)]
-_After = Annotated[str | None, Query(max_length=256, description="`next` of the page before.")]
-_Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 @router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
-async def document_list(who: DocumentsRead, parts: PartsOf, after: _After = None, limit: _Limit = 20) -> DocumentList:
+async def document_list(query: Annotated[DocumentQuery, Query()], who: DocumentsRead, parts: PartsOf) -> DocumentList:
     """The caller's documents, the one submitted last first; a document is listed once the projector has seen it."""
-    return await parts.jobs.documents(who.tenant, after, limit)
+    return await parts.jobs.documents(who.tenant, query.after, query.limit)
 
 
 @router.get("/{document:path}", responses=declare(NotFound, InvalidRequest, DependencyDown))

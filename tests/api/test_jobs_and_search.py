@@ -233,3 +233,33 @@ async def test_a_waiting_job_is_shown_its_place_and_one_that_does_not_wait_none(
     world.jobs.backlogs["demo", job] = Backlog("bulk", 100, 20, counted=True)
     shown = (await client.get(f"/v1/jobs/{job}")).json()["queue"]
     assert shown == {"pages_ahead": 200, "starts_in_seconds": 20.0, "ends_in_seconds": 24.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "pointers"),
+    [
+        ("/v1/jobs?limit=1&limit=2", ["/limit"]),
+        ("/v1/dead-letters/causes?job=a&job=b&step=ocr", ["/job"]),
+        ("/v1/documents?after=a&limit=3&after=b&limit=4", ["/after", "/limit"]),
+        ("/v1/jobs/nobody/events?run=1&run=2", ["/run"]),
+    ],
+)
+async def test_a_parameter_that_takes_one_value_is_given_once(
+    client: httpx2.AsyncClient, path: str, pointers: list[str]
+) -> None:
+    refused = await client.get(path)
+    assert refused.status_code == 422
+    assert [(each["pointer"], each["code"]) for each in refused.json()["errors"]] == [
+        (pointer, "repeated") for pointer in pointers
+    ]
+
+
+async def test_one_that_takes_many_values_may_be_given_many_times(world: World, client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/v1/jobs?state=failed&state=partial&tag=a&tag=b")).status_code == 200
+    assert [(query.state, query.tag) for query in world.jobs.asked] == [(("failed", "partial"), ("a", "b"))]
+    assert (await client.get("/v1/dead-letters?state=open&state=redriven")).status_code == 200
+
+
+async def test_an_address_has_no_unknown_parameters(client: httpx2.AsyncClient) -> None:
+    for path in ("/v1/jobs", "/v1/documents", "/v1/keys", "/v1/dead-letters", "/v1/dead-letters/causes"):
+        assert (await client.get(f"{path}?unheard=of")).status_code == 422, path

@@ -66,7 +66,7 @@ MUTANTS = (
         "api/auth/windows.py",
         "self.before = self.now if number == self.number + 1 else 0",
         "self.before = 0",
-        f"{WINDOWS}::test_in_no_window_is_more_used_than_the_limit",
+        f"{WINDOWS}::test_this_process_counts_as_the_library_does_in_redis",
     ),
     Mutant(
         "a key is taken over while the first is under way",
