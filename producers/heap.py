@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 SECONDS = 60.0
 _YOUNG = 10_000
-"""New objects before the collector looks through them: requests at once hold more than its 700, and no cycles."""
+"""New objects before the collector looks through them: requests under way hold more than its own 700."""
 
 
 def settle() -> None:
