@@ -11,8 +11,8 @@ from fastapi.security import SecurityScopes
 class DirectRoute(APIRoute):
     """A route whose endpoint takes the request and its door, `who`, and answers with a response.
 
-    FastAPI works out anew for each request what an endpoint takes: for the one route that has to be quick, a third of
-    all that is done. Its description is made of the signature, as for any route.
+    FastAPI works out anew for each request what an endpoint takes: for the one route that has to be quick, a fifth of
+    what is done for it. Its description is made of the signature, as for any route.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from schemas.documents import Edits
 from schemas.jobs import JobEvent
+from schemas.paging import PageQuery
 
 LetterState = Literal["open", "redriven", "discarded"]
 Action = Literal["redriven", "discarded", "superseded", "refused", "erased"]
@@ -77,12 +78,10 @@ class LetterFilter(BaseModel):
     until: AwareDatetime | None = None
 
 
-class LetterQuery(LetterFilter):
+class LetterQuery(LetterFilter, PageQuery):
     """What a list of dead letters is to hold."""
 
     state: tuple[LetterState, ...] = ()
-    after: str | None = Field(default=None, max_length=256)
-    limit: int = Field(default=20, ge=1, le=100)
 
 
 class Cause(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 from schemas.envelope import Lane
 from schemas.labels import MOST_TAGS, StoredMetadata, StoredTags, Tag
+from schemas.paging import PageQuery
 
 
 class JobState(StrEnum):
@@ -248,14 +249,12 @@ class JobFilter(BaseModel):
     until: AwareDatetime | None = None
 
 
-class JobQuery(JobFilter):
+class JobQuery(JobFilter, PageQuery):
     """What a list of jobs is to hold. `order`: newest first, by acceptance or by end (then ended jobs only).
 
     `since` and `until` are of whichever that is.
     """
 
-    after: str | None = Field(default=None, max_length=256)
-    limit: int = Field(default=20, ge=1, le=100)
     order: Literal["created_at", "finished_at"] = "created_at"
 
 
@@ -291,15 +290,6 @@ class DocumentView(BaseModel):
     current: int | None = None
     filename: str | None = None
     created_at: AwareDatetime | None = None
-
-
-class DocumentQuery(BaseModel):
-    """Which documents to list."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    after: str | None = Field(default=None, max_length=256, description="`next` of the page before.")
-    limit: int = Field(default=20, ge=1, le=100)
 
 
 class DocumentList(BaseModel):

@@ -23,8 +23,6 @@ KEY_ID = r"[a-z2-7]{16}"
 _KEY = re.compile(rf"hrk_(?P<id>{KEY_ID})_[a-z2-7]{{52}}")
 MOST_SECRETS = 2
 """Secrets of a key that are good at once: the newest, and the one before it while a rotation goes on."""
-
-
 MOST_KEYS = 1000
 """Keys of a tenant that stand at once: every API process holds them all."""
 
@@ -103,15 +101,6 @@ class KeyCreated(ApiKey):
     """A key with its secret, which is told this once and kept nowhere."""
 
     key: str = Field(examples=["hrk_q3v5m2kzc4hx7abn_…"])
-
-
-class KeyQuery(BaseModel):
-    """Which keys to list."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: int = Field(default=20, ge=1, le=100)
-    after: str | None = Field(default=None, max_length=256)
 
 
 class KeyList(BaseModel):

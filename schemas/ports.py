@@ -32,7 +32,8 @@ from schemas.jobs import (
     SearchHit,
     SearchMode,
 )
-from schemas.keys import ApiKey, KeyEntry, KeyList, KeyQuery
+from schemas.keys import ApiKey, KeyEntry, KeyList
+from schemas.paging import PageQuery
 from schemas.records import Outgoing, Record
 from schemas.results import RelayPosition
 from schemas.timeline import JobTimeline, TimelineQuery
@@ -257,7 +258,7 @@ class KeyStore(Protocol):
         """Keep a new key; raises `TooManyKeys`."""
         ...
 
-    async def keys(self, tenant: str, query: KeyQuery) -> KeyList:
+    async def keys(self, tenant: str, query: PageQuery) -> KeyList:
         """A page of the tenant's keys; raises `BadRequest` for a cursor that is none of ours."""
         ...
 

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
+
+from schemas.paging import PageQuery
 
 
 class StepAttempt(BaseModel):
@@ -28,13 +30,10 @@ class PartTimeline(BaseModel):
     attempts: list[StepAttempt]
 
 
-class TimelineQuery(BaseModel):
+class TimelineQuery(PageQuery):
     """Which part of a timeline is wanted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     page: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Of this page alone.")
-    after: str | None = Field(default=None, max_length=256)
     limit: int = Field(default=20, ge=1, le=100, description="How many pages at most, each run of one counted.")
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
+from schemas.paging import PageQuery
 from schemas.printable import printable
 
 EventType = Literal[
@@ -149,14 +150,10 @@ class Delivery(BaseModel):
     error: str = ""
 
 
-class DeliveryQuery(BaseModel):
+class DeliveryQuery(PageQuery):
     """Which deliveries to list."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     state: DeliveryState | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    after: str | None = Field(default=None, max_length=256)
 
 
 class DeliveryList(BaseModel):

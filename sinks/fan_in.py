@@ -22,7 +22,6 @@ from schemas.errors import RecordError
 from schemas.jobs import Failure, JobState, Tally, fate
 from schemas.work import Task
 
-_OF_TRAILS = frozenset({"job", "part", "run", "kind", "tenant", "ce_id"})
 _BEFORE_WORK = frozenset({"submitted", "cancelling"})
 
 
@@ -115,12 +114,10 @@ def part_row(task: Task) -> dict[str, Any]:
     raise RecordError(f"{envelope.kind} is no event of a part")
 
 
-def trail_rows(task: Task) -> list[dict[str, Any]]:
-    """The row of `trails` that an event is: the attempts that led to it, where it tells of any."""
-    if not (attempts := trail.read(task.record.headers)):
-        return []
-    row = {name: value for name, value in part_row(task).items() if name in _OF_TRAILS}
-    return [row | {"way": trail.packed(attempts).decode()}]
+def trail_rows(task: Task, parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `trails` that an event is, by its rows of `parts`: with the attempts that led to it, if it tells."""
+    attempts = trail.read(task.record.headers)
+    return [row | {"way": trail.packed(attempts).decode()} for row in parts] if attempts else []
 
 
 def settling(needed: frozenset[str]) -> list[str]:

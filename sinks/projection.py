@@ -71,9 +71,10 @@ async def _forgotten(
 
 
 async def _store(connection: AsyncConnection, tasks: Sequence[Task], deleted: Collection[str]) -> None:
-    parts = folded(chain.from_iterable(map(part_rows, tasks)), ("job", "part", "kind"))
+    told = [(task, part_rows(task)) for task in tasks]
+    parts = folded(chain.from_iterable(rows for _, rows in told), ("job", "part", "kind"))
     await bulk(connection, statements.STORE_PARTS, parts)
-    ways = folded(chain.from_iterable(map(trail_rows, tasks)), ("job", "part", "run", "kind"))
+    ways = folded(chain.from_iterable(trail_rows(*each) for each in told), ("job", "part", "run", "kind"))
     await bulk(connection, statements.STORE_TRAILS, ways)
     read = [task for task in tasks if isinstance(task.payload, PageRead) and task.envelope.job not in deleted]
     if results := folded(map(_result_row, read), ("job", "part")):

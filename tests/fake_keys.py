@@ -7,7 +7,8 @@ from typing import Any
 
 from schemas import keys
 from schemas.errors import DependencyDown
-from schemas.keys import ApiKey, KeyEntry, KeyList, KeyQuery, KeySecret
+from schemas.keys import ApiKey, KeyEntry, KeyList, KeySecret
+from schemas.paging import PageQuery
 from schemas.usage import Usage
 
 
@@ -56,7 +57,7 @@ class FakeKeys:
         self.kept[tenant, identifier] = made
         return made
 
-    async def keys(self, tenant: str, query: KeyQuery) -> KeyList:
+    async def keys(self, tenant: str, query: PageQuery) -> KeyList:
         await self.ping()
         return KeyList(data=[key for (owner, _), key in self.kept.items() if owner == tenant][: query.limit])
 

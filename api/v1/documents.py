@@ -20,7 +20,8 @@ from schemas.codec import encode
 from schemas.documents import DocumentDropped
 from schemas.envelope import NAMESPACE, Envelope, new_trace
 from schemas.errors import BadRequest, DependencyDown, LogUnavailable, NotFound
-from schemas.jobs import DocumentDeletion, DocumentList, DocumentQuery, DocumentView
+from schemas.jobs import DocumentDeletion, DocumentList, DocumentView
+from schemas.paging import PageQuery
 from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -28,7 +29,7 @@ _Id = Annotated[str, Path(min_length=1, max_length=256, description="The documen
 
 
 @router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
-async def document_list(query: Annotated[DocumentQuery, Query()], who: DocumentsRead, parts: PartsOf) -> DocumentList:
+async def document_list(query: Annotated[PageQuery, Query()], who: DocumentsRead, parts: PartsOf) -> DocumentList:
     """The caller's documents, the one submitted last first; a document is listed once the projector has seen it."""
     return await parts.jobs.documents(who.tenant, query.after, query.limit)
 

@@ -1,4 +1,4 @@
-"""Jobs: submit a document, list them, ask how far one is, fetch what was read."""
+"""Jobs: list them, ask how far one is, fetch what was read and what each page went through."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -10,13 +10,7 @@ from api.errors import FieldProblem, InvalidRequest, declare
 from api.etags import is_known, tag_of
 from api.parts import Parts, PartsOf
 from producers import queueing
-from schemas.errors import (
-    BadRequest,
-    Conflict,
-    DependencyDown,
-    Gone,
-    NotFound,
-)  # fmt: skip
+from schemas.errors import BadRequest, Conflict, DependencyDown, Gone, NotFound
 from schemas.jobs import TERMINAL, JobList, JobQuery, JobResult, JobState, JobView
 from schemas.printable import printable
 from schemas.timeline import JobTimeline, TimelineQuery

@@ -13,7 +13,8 @@ from api.errors import InvalidRequest, declare
 from api.parts import PartsOf
 from schemas import keys
 from schemas.errors import BadRequest, DependencyDown, Forbidden, KeyEnded, NotFound, TooManyKeys
-from schemas.keys import KEY_ID, ApiKey, KeyCreated, KeyEntry, KeyList, KeyQuery, KeyRotation, KeySecret, NewKey
+from schemas.keys import KEY_ID, ApiKey, KeyCreated, KeyEntry, KeyList, KeyRotation, KeySecret, NewKey
+from schemas.paging import PageQuery
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 _Id = Annotated[str, Path(pattern=rf"^{KEY_ID}$", description="The key's id.")]
@@ -46,7 +47,7 @@ async def key_creation(
 
 
 @router.get("", responses=declare(BadRequest, InvalidRequest, DependencyDown))
-async def key_list(query: Annotated[KeyQuery, Query()], who: KeysRead, parts: PartsOf) -> KeyList:
+async def key_list(query: Annotated[PageQuery, Query()], who: KeysRead, parts: PartsOf) -> KeyList:
     """The caller's tenant's keys, newest first, those that ended included."""
     return await parts.keys.keys(who.tenant, query)
 

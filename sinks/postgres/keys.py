@@ -13,7 +13,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.errors import KeyEnded, TooManyKeys
-from schemas.keys import MOST_KEYS, MOST_SECRETS, ApiKey, KeyEntry, KeyList, KeyQuery, KeySecret
+from schemas.keys import MOST_KEYS, MOST_SECRETS, ApiKey, KeyEntry, KeyList, KeySecret
+from schemas.paging import PageQuery
 from sinks.postgres import cursors
 from sinks.postgres.engine import as_tenant, connect
 from sinks.postgres.key_rows import LOCK, ONE, announce, entry_of, limits_of
@@ -70,7 +71,7 @@ class PostgresKeyStore:
             await announce(connection, row)
         return _view(row)
 
-    async def keys(self, tenant: str, query: KeyQuery) -> KeyList:
+    async def keys(self, tenant: str, query: PageQuery) -> KeyList:
         """A page of a tenant's."""
         asked: dict[str, Any] = {"at": None, "id": None, "limit": query.limit + 1}
         if query.after is not None:

@@ -47,7 +47,7 @@ def _attempts(ways: Iterable[str]) -> list[StepAttempt]:
     for attempt in (attempt for way in ways for attempt in trail.unpacked(way)):
         name = (attempt.step, attempt.number)
         first[name] = min(attempt, first.get(name, attempt), key=lambda one: (one.at, one))
-    last = {step: max(number for other, number in first if other == step) for step, _ in first}
+    last = dict(sorted(first))  # of each step the highest number
     ordered = sorted(first.values(), key=lambda one: (one.at, one.number))
     return [_told(attempt, last=attempt.number == last[attempt.step]) for attempt in ordered]
 

@@ -11,7 +11,8 @@ import pytest
 
 from schemas import keys
 from schemas.errors import BadRequest, KeyEnded, TooManyKeys
-from schemas.keys import KeyEntry, KeyQuery, KeySecret
+from schemas.keys import KeyEntry, KeySecret
+from schemas.paging import PageQuery
 from sinks.postgres.keys import PostgresKeyStore
 from tests.sinks.databases import Database, fresh, rows
 
@@ -50,8 +51,8 @@ async def _announced(database: Database) -> dict[str, list[KeyEntry]]:
 
 async def test_no_tenant_sees_or_changes_the_key_of_another(store: PostgresKeyStore) -> None:
     identifier, _ = await _made(store)
-    assert identifier in [key.id for key in (await store.keys("demo", KeyQuery())).data]
-    assert identifier not in [key.id for key in (await store.keys("other", KeyQuery())).data]
+    assert identifier in [key.id for key in (await store.keys("demo", PageQuery())).data]
+    assert identifier not in [key.id for key in (await store.keys("other", PageQuery())).data]
     assert await store.key("other", identifier) is None
     assert await store.rotate("other", identifier, "0" * 64, timedelta(0)) is None
     assert await store.revoke("other", identifier) is None
@@ -64,17 +65,17 @@ async def test_no_tenant_sees_or_changes_the_key_of_another(store: PostgresKeySt
 async def test_keys_are_listed_page_by_page_newest_first(store: PostgresKeyStore) -> None:
     made = [(await _made(store, "pages"))[0] for _ in range(5)]
     seen: list[str] = []
-    query = KeyQuery(limit=2)
+    query = PageQuery(limit=2)
     while True:
         page = await store.keys("pages", query)
         seen += [key.id for key in page.data]
         assert page.has_more == (page.next is not None)
         if page.next is None:
             break
-        query = KeyQuery(limit=2, after=page.next)
+        query = PageQuery(limit=2, after=page.next)
     assert seen == made[::-1]
     with pytest.raises(BadRequest):
-        await store.keys("pages", KeyQuery(after="elsewhere"))
+        await store.keys("pages", PageQuery(after="elsewhere"))
 
 
 async def test_a_tenant_has_so_many_keys_that_stand_and_no_more(store: PostgresKeyStore, database: Database) -> None:
