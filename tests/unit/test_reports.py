@@ -60,5 +60,6 @@ async def test_what_came_at_once_wakes_the_loop_once() -> None:
         futures = [loop.loop.create_future() for _ in range(10)]
         for future in futures:
             reports.of(future)(None, None)
-        await asyncio.gather(*futures)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*futures)
     assert loop.woken == 2
