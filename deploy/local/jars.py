@@ -45,7 +45,7 @@ def default_cache() -> Path:
 
 
 def ensure(cache: Path, jars: Sequence[Jar]) -> list[Path]:
-    """The jars' paths below `cache`, fetched where missing (45 jars, 44 MB); raises `JarRefused` for a wrong sum."""
+    """The jars' paths below `cache`, fetched where missing (46 jars, 44 MB); raises `JarRefused` for a wrong sum."""
     cache.mkdir(parents=True, exist_ok=True)
     with _alone(cache / ".lock"):
         missing = [jar for jar in jars if not (cache / jar.name).exists()]

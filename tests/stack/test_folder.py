@@ -5,8 +5,11 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 
 import jgo.maven
 import pytest
@@ -40,6 +43,27 @@ def test_ports_are_none_that_outgoing_connections_take(tmp_path: Path) -> None:
     ours = ports.keep(tmp_path / "ports.json", [f"slot-{n}" for n in range(50)], {}).values()
     assert len(set(ours)) == 50
     assert max(ours) < min(theirs)
+
+
+def test_ports_that_another_process_chose_are_its_own_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ports.json"
+    monkeypatch.setattr(ports, "OURS", ports.OURS[-60:])
+    choose = (
+        "from deploy.local import ports; ports.OURS = ports.OURS[-60:]; print(*ports.free(20), flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", choose], text=True, stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        theirs = {int(port) for port in other.stdout.readline().split()}
+        assert theirs.isdisjoint(ports.free(20))
+        wanted = theirs.pop()
+        path.write_text(json.dumps({"api": wanted}))
+        assert ports.keep(path, ("api",), {})["api"] not in {wanted, *theirs}
+        other.stdin.close()
+    path.write_text(json.dumps({"api": wanted}))
+    assert ports.keep(path, ("api",), {})["api"] == wanted
 
 
 def test_a_given_port_wins_and_stays(tmp_path: Path) -> None:
@@ -76,7 +100,7 @@ def test_one_supervisor_at_a_time_and_the_lock_ends_with_it(tmp_path: Path) -> N
 
 def test_the_list_names_every_jar_once_with_its_sum() -> None:
     listed = jars.listed()
-    assert len(listed) == 45
+    assert len(listed) == 46
     assert len({jar.name for jar in listed}) == 45
     assert all(len(jar.sha256) == 64 for jar in listed)
     assert Jar("org.apache.kafka", "kafka_2.13", jars.VERSION, listed[32].sha256) in listed

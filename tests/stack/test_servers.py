@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import children, ports
 from deploy.local.children import StartFailed
+from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres, in_namespace, with_capability
 from producers.clients import librdkafka
 from schemas.broker import Broker
@@ -69,6 +71,16 @@ def test_a_lock_file_whose_number_another_process_has_now_is_forgotten(tmp_path:
     lock.write_text(f"{os.getppid()}\n")
     server.prepare()
     assert not lock.exists()
+
+
+def test_kafka_that_does_not_start_says_why(tmp_path: Path) -> None:
+    port, controller = ports.free(2)
+    server = Kafka(tmp_path, port, controller)
+    server.prepare()
+    with socket.create_server(("127.0.0.1", port)):
+        ended = subprocess.run(server.command(), check=False, capture_output=True, text=True)
+    assert ended.returncode
+    assert "Address already in use" in ended.stderr
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
