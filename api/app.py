@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import cors, description, docs, errors, health, problems
 from api.admission import Admission
@@ -67,8 +68,14 @@ def create_app(parts: Parts) -> FastAPI:
             for close in parts.closers:
                 await close()
 
-    # FastAPI's own documentation pages load scripts from elsewhere.
-    app = FastAPI(docs_url=None, redoc_url=None, lifespan=life, generate_unique_id_function=description.operation_id)
+    # FastAPI's own documentation pages load scripts from elsewhere; its telemetry looks for a provider at each request.
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        telemetry=TelemetryConfig(tracing=False, metrics=False, logs=False),
+        lifespan=life,
+        generate_unique_id_function=description.operation_id,
+    )
     app.state.parts = parts
     app.state.queries = queries
     app.state.admission = admission

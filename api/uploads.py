@@ -103,7 +103,9 @@ def clean_filename(name: str) -> str:
     It is shown to people and never used as a path.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(character for character in last if unicodedata.category(character)[0] != "C").strip()
+    plain = last.isascii() and last.isprintable()
+    kept = last if plain else "".join(each for each in last if unicodedata.category(each)[0] != "C")
+    kept = kept.strip()
     return "" if kept in {".", ".."} else kept[:255]
 
 

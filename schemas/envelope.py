@@ -66,7 +66,7 @@ class Envelope(BaseModel):
     def headers(self) -> tuple[tuple[str, bytes], ...]:
         """The Kafka headers of a record with this envelope."""
         fields = self.model_dump(mode="json", exclude_none=True)
-        return (*_FIXED, *((_HEADERS[name], str(value).encode()) for name, value in fields.items()))
+        return (*_FIXED, *[(_HEADERS[name], str(value).encode()) for name, value in fields.items()])
 
     @classmethod
     def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> Self:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
-from producers.publisher import KafkaPublisher, _Reports
+from producers.publisher import KafkaPublisher, _Confirmation
 from producers.relay import EXIT_STUCK, Parts, Relay
 from producers.relay_log import RelayLog
 from schemas.broker import Broker
@@ -101,7 +102,7 @@ async def test_a_publish_that_is_never_reported_ends_the_process(
 ) -> None:
     publisher, ended = _publisher(broker, 0.5)
     monkeypatch.setattr("producers.publisher._OVERTIME", 0.1)
-    monkeypatch.setattr(_Reports, "of", lambda self, future: lambda error, message: None)
+    monkeypatch.setattr(_Confirmation, "settle", lambda self, error, message: None)
     with pytest.raises(LogUnavailable):
         await publisher.publish([Outgoing("headrace.control", b"x", None)])
     assert ended
@@ -113,13 +114,12 @@ async def test_one_whose_report_comes_late_as_the_process_was_stopped_is_well(
 ) -> None:
     publisher, ended = _publisher(broker, 0.2)
     monkeypatch.setattr("producers.publisher._OVERTIME", 1.0)
-    real = _Reports.of
+    settle = _Confirmation.settle
 
-    def late(self: _Reports, future: "asyncio.Future[None]") -> Callable[..., None]:
-        report = real(self, future)
-        return lambda error, message: threading.Timer(1.6, report, (None, message)).start()
+    def late(self: _Confirmation, error: KafkaError | None, message: object) -> None:
+        asyncio.get_running_loop().call_later(1.6, settle, self, None, message)
 
-    monkeypatch.setattr(_Reports, "of", late)
+    monkeypatch.setattr(_Confirmation, "settle", late)
     await publisher.publish([Outgoing("headrace.control", b"x", None)])
     assert not ended
     await publisher.close()
