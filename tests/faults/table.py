@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from tests.faults import seeds
@@ -30,15 +31,18 @@ _WINDOWS = (("handler",), ("sink", "decided"), ("commit", "released"), ("any", "
 
 
 def of(outcomes: Sequence[Outcome], left_out: Mapping[Row, str]) -> Table:
-    """For a terminal."""
-    table = Table(title="What faults cost")
-    for name in _HEAD:
-        table.add_column(name, justify="left" if name == "fault" else "right")
-    wrong = {str(outcome.row.number) for outcome in outcomes if not outcome.passed}
-    for cells in _rows(outcomes):
-        table.add_row(*cells, style="red" if cells[0] in wrong else None)
+    """For a terminal, of 80 columns too: kills in one column, repeats as their number."""
+    table = Table(title="What faults cost", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for name in ("row", "fault", "jobs", "pages", "killed", "lost", "doubled", "repeats", "back", "took"):
+        table.add_column(name, justify="left" if name == "fault" else "right", no_wrap=name != "fault")
+    for runs, cells in zip(_by_row(outcomes).values(), _rows(outcomes), strict=True):
+        number, name, _, jobs, pages, *killed, lost, doubled, _, back, took = cells
+        repeats = str(sum(one.verdict.repeats.total() for one in runs))
+        style = None if all(one.passed for one in runs) else "red"
+        table.add_row(number, name, jobs, pages, "/".join(killed), lost, doubled, repeats, back, took, style=style)
     for row, reason in left_out.items():
         table.add_row(str(row.number), f"{row.name}: {reason}", style="yellow")
+    table.caption = "killed: within a handler / a sink / a commit / at any other moment"
     return table
 
 
