@@ -1,15 +1,21 @@
 """uvicorn's HTTP protocol with a clock: who does not say what it wants holds no connection."""
 
 import asyncio
+import json
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from api.errors import RequestTimeout
+
 HEAD_SECONDS = 15.0
 """How long a request's line and headers may take from their first byte, and a new connection until its first byte."""
-_ANSWER = b'{"type":"/problems/request_timeout","title":"The request took too long to arrive","status":408,' \
-    b'"detail":"the request\'s headers took too long","code":"request_timeout","retryable":true}'  # fmt: skip
+_LATE = RequestTimeout("the request's headers took too long")
+_ANSWER = json.dumps(
+    {"type": f"/problems/{_LATE.code}", "title": _LATE.title, "status": _LATE.status, "detail": _LATE.detail,
+     "code": _LATE.code, "retryable": True}
+).encode()  # fmt: skip
 
 
 class TimedHeads(H11Protocol):
