@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from api import openai_shape
-from api.errors import HeadTooLarge, Problem, RequestTimeout, TargetTooLong, declare, declare_openai
+from api.errors import HeadTooLarge, NotJson, Problem, RequestTimeout, TargetTooLong, declare, declare_openai
 from api.examples import EXAMPLES
 from schemas.errors import (
     BadRequest,
@@ -154,7 +154,7 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
         *((Unauthorized, Forbidden, RateLimited, SlowDown, DependencyDown) if scopes else ()),
     )
     if "requestBody" in operation:
-        everywhere = (*everywhere, RequestTimeout, BadRequest, TooLarge)
+        everywhere = (*everywhere, RequestTimeout, BadRequest, TooLarge, NotJson)
     failed = declare_openai(*everywhere) if openai_shape.spoken(path) else declare(*everywhere)
     if scopes:
         operation["description"] += f"\n\nNeeds the scope `{' '.join(scopes)}`."

@@ -94,6 +94,14 @@ class TargetTooLong(InputError):
     title = "The request's path and query are longer than this server reads"
 
 
+class NotJson(InputError):
+    """A body that does not say that it is JSON, for a route that takes nothing else."""
+
+    code = "not_json"
+    status = 415
+    title = "The body is to be JSON, and its Content-Type application/json"
+
+
 class RequestTimeout(InputError):
     """A request whose headers or body came too slowly, or not at all."""
 

@@ -19,7 +19,7 @@ from api import deprecation
 from api.auth import policies
 from api.errors import HeadTooLarge, TargetTooLong, problem
 from api.metrics import ApiMetrics
-from schemas.errors import HeadraceError
+from schemas.errors import BadRequest, HeadraceError
 
 log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -48,7 +48,7 @@ class RequestFrame:
         exchange = _Exchange(scope, receive, send, None if scope["path"] in self._streamed else _BODY_LIMIT)
         begun, app = time.monotonic(), self._app
         if (fault := _fault(scope)) is not None:
-            app = problem(Request(scope), fault)
+            app = problem(Request(scope), fault, {"Connection": "close"})
         try:
             await app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -64,7 +64,13 @@ class RequestFrame:
 
 
 def _fault(scope: Scope) -> HeadraceError | None:
-    """What is wrong with a request's first line and headers: the protocol bounds only what it has to wait for."""
+    """What is wrong with a request's first line and headers: the protocol bounds only what it has to wait for.
+
+    A body with two ends is where one request is read as two, by who stands before us: nothing behind it is answered.
+    """
+    names = {name for name, _ in scope["headers"]}
+    if b"content-length" in names and b"transfer-encoding" in names:
+        return BadRequest("give either Content-Length or Transfer-Encoding, and not both")
     if len(scope["raw_path"]) + len(scope["query_string"]) > _TARGET_LIMIT:
         return TargetTooLong()
     sizes = [len(name) + len(value) for name, value in scope["headers"]]

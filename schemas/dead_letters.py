@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.documents import Edits
+from schemas.given import Moment, OnlyTrue
 from schemas.jobs import JobEvent
 from schemas.paging import PageQuery
 
@@ -74,8 +75,8 @@ class LetterFilter(BaseModel):
     step: str | None = Field(default=None, max_length=64)
     code: str | None = Field(default=None, max_length=64)
     cause: str | None = Field(default=None, max_length=16)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class LetterQuery(LetterFilter, PageQuery):
@@ -110,7 +111,7 @@ class Chosen(BaseModel):
 
     letters: tuple[uuid.UUID, ...] = Field(default=(), max_length=1000)
     where: LetterFilter | None = None
-    all: Literal[True] | None = None
+    all: OnlyTrue | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

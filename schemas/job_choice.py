@@ -1,9 +1,10 @@
 """Which jobs an order is about: named, or by what they have in common."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.given import OnlyTrue
 from schemas.jobs import JobFilter
 
 MOST_AT_ONCE = 1000
@@ -17,7 +18,7 @@ class ChosenJobs(BaseModel):
 
     jobs: tuple[Annotated[str, Field(max_length=64)], ...] = Field(default=(), max_length=MOST_AT_ONCE)
     where: JobFilter | None = None
-    all: Literal[True] | None = None
+    all: OnlyTrue | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

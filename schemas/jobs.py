@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 from schemas.envelope import Lane
+from schemas.given import Moment, Whole
 from schemas.labels import MOST_TAGS, StoredMetadata, StoredTags, Tag
 from schemas.paging import PageQuery
 
@@ -245,8 +246,8 @@ class JobFilter(BaseModel):
     document_id: str | None = Field(default=None, max_length=256)
     lane: Lane | None = None
     tag: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class JobQuery(JobFilter, PageQuery):
@@ -317,10 +318,10 @@ class SearchRequest(BaseModel):
 
     query: str = Field(min_length=1, max_length=2000)
     mode: SearchMode = "vector"
-    limit: int = Field(default=10, ge=1, le=100)
+    limit: Whole = Field(default=10, ge=1, le=100)
     document_id: str | None = Field(default=None, max_length=256)
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$", description="ISO 639-1.")
-    page: int | None = Field(default=None, ge=1)
+    page: Whole | None = Field(default=None, ge=1)
 
 
 class SearchHit(BaseModel):

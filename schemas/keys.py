@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.envelope import TENANT
+from schemas.given import Number
 from schemas.limits import Limits, NewLimits
 from schemas.printable import printable
 from schemas.scopes import Scope
@@ -69,7 +70,7 @@ class NewKey(BaseModel):
 
     name: KeyName = Field(examples=["scanner in the mail room"])
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=64)] | None = None
-    expires_in_days: float | None = Field(default=None, gt=0, le=3650, allow_inf_nan=False, examples=[90])
+    expires_in_days: Number | None = Field(default=None, gt=0, le=3650, examples=[90])
     limits: NewLimits | None = None
 
 
@@ -78,7 +79,7 @@ class KeyRotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    overlap_hours: float = Field(default=24, ge=0, le=24 * 30, allow_inf_nan=False)
+    overlap_hours: Number = Field(default=24, ge=0, le=24 * 30)
 
 
 class ApiKey(BaseModel):

@@ -8,7 +8,7 @@ RATE = r"[1-9][0-9]{0,14}/([1-9][0-9]{0,3} )?(second|minute|hour|day)"
 Rate = Annotated[str, Field(pattern=rf"^{RATE}$", examples=["600/minute", "100/10 second"])]
 """So much in any span of this length."""
 
-Quota = Annotated[int, Field(ge=1, le=10**15)]
+Quota = Annotated[int, Field(strict=True, ge=1, le=10**15)]
 """So much at once, or in a month."""
 QUOTAS = ("jobs", "monthly_pages", "stored_bytes")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
+from schemas.given import Moment, Number, Truth
 from schemas.paging import PageQuery
 from schemas.printable import printable
 
@@ -54,7 +55,7 @@ class EndpointChange(BaseModel):
     events: _Events | None = None
     payload: PayloadKind | None = None
     description: _Text | None = None
-    enabled: bool | None = None
+    enabled: Truth | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -105,7 +106,7 @@ class SecretRotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    overlap_hours: float = Field(default=24, ge=0, le=24 * 30, allow_inf_nan=False)
+    overlap_hours: Number = Field(default=24, ge=0, le=24 * 30)
 
 
 class Verification(BaseModel):
@@ -121,7 +122,7 @@ class Since(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    since: AwareDatetime
+    since: Moment
 
 
 class DeliveriesTaken(BaseModel):

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from api import job_orders
 from api.auth.doors import JobsWrite
 from api.errors import InvalidRequest, declare
+from api.json_route import JsonRoute
 from api.parts import Parts, PartsOf
 from api.v1.jobs import view_of
 from schemas import plans
@@ -29,7 +30,7 @@ from schemas.jobs import TERMINAL, TRANSITIONS, JobState, JobView
 from schemas.pages import prepared_key
 from schemas.ports import Submission
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=JsonRoute)
 From = Annotated[Literal["prepare", "ocr", "chunk"], Query(alias="from", description="The step to go on from.")]
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from api.auth.doors import LettersRead, LettersWrite, audited
 from api.errors import InvalidRequest, declare
+from api.json_route import JsonRoute
 from api.letter_orders import discarded, redriven
 from api.letter_views import shown
 from api.parts import PartsOf
@@ -23,7 +24,7 @@ from schemas.dead_letters import (
 from schemas.documents import Edits
 from schemas.errors import BadRequest, DependencyDown, LetterClosed, LogUnavailable, NotFound
 
-router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=JsonRoute)
 _READING = declare(BadRequest, InvalidRequest, DependencyDown)
 _ONE = declare(NotFound, InvalidRequest, DependencyDown)
 _ORDER = declare(BadRequest, NotFound, LetterClosed, InvalidRequest, LogUnavailable, DependencyDown)

@@ -12,11 +12,13 @@ from starlette.requests import ClientDisconnect
 
 from api.auth.doors import Embeds, spend
 from api.errors import FieldProblem, InvalidRequest, declare_openai
+from api.json_route import JsonRoute
 from api.queries import QueryEmbedder
 from api.v1.models import ModelNotFound, wanted
 from schemas.errors import BadRequest, DependencyDown, InputError, Overloaded, TooLarge
+from schemas.given import Whole
 
-router = APIRouter(prefix="/v1/embeddings", tags=["embeddings"])
+router = APIRouter(prefix="/v1/embeddings", tags=["embeddings"], route_class=JsonRoute)
 _MOST_TEXTS = 2048  # OpenAI's own limit; some clients send as many by default
 _SLICE = 8  # texts that have the model's thread at once
 _NO_TOKENS = "arrays of tokens are not taken: send text (with LangChain: check_embedding_ctx_length=False)"
@@ -49,7 +51,7 @@ class EmbeddingRequest(BaseModel):
     ]
     model: str
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None
+    dimensions: Whole | None = None
     user: str | None = None
 
     @field_validator("input", mode="before")

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.auth.doors import KeysRead, KeysWrite, audited
 from api.auth.identities import KeyReader
 from api.errors import InvalidRequest, declare
+from api.json_route import JsonRoute
 from api.parts import PartsOf
 from schemas import keys
 from schemas.errors import BadRequest, DependencyDown, Forbidden, KeyEnded, NotFound, TooManyKeys
 from schemas.keys import KEY_ID, ApiKey, KeyCreated, KeyEntry, KeyList, KeyRotation, KeySecret, NewKey
 from schemas.paging import PageQuery
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=JsonRoute)
 _Id = Annotated[str, Path(pattern=rf"^{KEY_ID}$", description="The key's id.")]
 _KNOWN_SECONDS = 2.0
 _LOOK_SECONDS = 0.02

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 
 from api.auth.doors import Searches
 from api.errors import FieldProblem, InvalidRequest, declare
+from api.json_route import JsonRoute
 from api.parts import PartsOf
 from api.queries import QueryEmbedder
 from schemas.errors import BadRequest, DependencyDown, Overloaded, TooLarge
@@ -11,7 +12,7 @@ from schemas.jobs import SearchRequest, SearchResponse
 from schemas.ports import Query
 from schemas.printable import printable
 
-router = APIRouter(prefix="/v1/search", tags=["search"])
+router = APIRouter(prefix="/v1/search", tags=["search"], route_class=JsonRoute)
 
 
 @router.post("", responses=declare(BadRequest, TooLarge, InvalidRequest, Overloaded, DependencyDown))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.auth.doors import WebhooksRead, WebhooksWrite, audited
 from api.errors import InvalidRequest, declare
+from api.json_route import JsonRoute
 from api.parts import Parts, PartsOf
 from schemas import webhooks
 from schemas.errors import (
@@ -38,7 +39,7 @@ from schemas.webhooks import (
     Verification,
 )
 
-router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
+router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], route_class=JsonRoute)
 _Id = Annotated[str, Path(pattern=rf"^{ENDPOINT_ID}$", description="The endpoint's id.")]
 _Message = Annotated[str, Path(pattern=rf"^{MESSAGE_ID}$", description="The message's id, its `webhook-id`.")]
 _ONE = declare(NotFound, InvalidRequest, DependencyDown)
