@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.documents import DocumentDropped, DocumentPrepared, JobSubmitted, PageRead
+from schemas.errors import RecordError
 from schemas.jobs import TERMINAL, JobState
 from schemas.plans import PLANS
 from schemas.work import Task
@@ -27,6 +28,9 @@ async def project(connection: AsyncConnection, fresh: Sequence[Task]) -> None:
     deletions = [task for task in fresh if isinstance(task.payload, DocumentDropped)]
     tasks = [task for task in fresh if not isinstance(task.payload, DocumentDropped)]
     jobs = await _locked(connection, fresh, tasks)
+    for task in tasks:
+        if jobs[task.envelope.job].tenant != task.envelope.tenant:
+            raise RecordError("the record names another tenant than its job's")
     gone = await _forgotten(connection, deletions, jobs.values())
     deleted = {job.id: job for job in (*gone, *(job for job in jobs.values() if job.dropped))}
     await _store(connection, tasks, deleted)

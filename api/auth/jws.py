@@ -27,6 +27,12 @@ _LEAST_RSA_BITS = 2048
 Key = RSAKey | ECKey | OKPKey
 
 
+class _Registry(jws.JWSRegistry):
+    """What a header may hold: what is not understood is ignored (RFC 7515, 4), chains of certificates are long."""
+
+    max_header_length = MOST_CHARACTERS
+
+
 @dataclass(frozen=True, slots=True)
 class Peeked:
     """What a token says of itself, not checked at all."""
@@ -60,7 +66,7 @@ def checked(token: str, peeked: Peeked, keys: Sequence[Key], algorithms: Collect
     for key in keys:
         if fits(key, algorithm):
             try:
-                jws.deserialize_compact(token, key, algorithms=[algorithm])
+                jws.deserialize_compact(token, key, registry=_Registry(None, [algorithm], strict_check_header=False))
             except (JoseError, ValueError):
                 continue
             return
@@ -94,7 +100,14 @@ def _imported(found: object) -> Key | None:
 
 def _object(part: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)), object_pairs_hook=_once)
     except (binascii.Error, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object without a name given twice, of which two readers may take two values (RFC 7519, 4)."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name is given twice")
+    return found

@@ -24,9 +24,10 @@ KEY = {"authorization": "Bearer k"}
 def apis(folder: Path, log: str, database: str, count: int = 1, killed: int = 0) -> Iterator[list[str]]:
     """`count` API processes on one shared socket; yields its URL, then each process's own.
 
-    The first `killed` of them are killed meanwhile.
+    The first `killed` of them are killed meanwhile. What each says is in `folder`, as `api-NUMBER.log`.
     """
     owned = ports.free(count)
+    logs = [folder / f"api-{number + 1}.log" for number in range(count)]
     environment = os.environ | {
         "HEADRACE_KAFKA": log,
         "HEADRACE_POSTGRES": database,
@@ -39,12 +40,7 @@ def apis(folder: Path, log: str, database: str, count: int = 1, killed: int = 0)
     }
     with socket.create_server(("127.0.0.1", 0)) as shared:
         children = [
-            subprocess.Popen(
-                [sys.executable, "-m", "api.main", "--fd", str(shared.fileno()), "--own-port", str(port)],
-                cwd=ROOT,
-                env=environment | {"HEADRACE_SLOT": f"api-{number + 1}"},
-                pass_fds=[shared.fileno()],
-            )
+            _started(shared.fileno(), port, environment | {"HEADRACE_SLOT": f"api-{number + 1}"}, logs[number])
             for number, port in enumerate(owned)
         ]
         try:
@@ -61,7 +57,20 @@ def apis(folder: Path, log: str, database: str, count: int = 1, killed: int = 0)
             for child in children:
                 child.terminate()
             codes = [child.wait(20) for child in children]
+            sys.stdout.write("".join(log.read_text() for log in logs))  # pytest shows it where a test fails
     assert codes == [-signal.SIGKILL] * killed + [-signal.SIGTERM] * (count - killed)
+
+
+def _started(shared: int, port: int, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "api.main", "--fd", str(shared), "--own-port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            pass_fds=[shared],
+            stdout=output,
+            stderr=output,
+        )
 
 
 def ask(method: str, url: str, **body: object) -> httpx2.Response:

@@ -17,6 +17,8 @@ from tests.relay.harness import RelayProcess
 from tests.sinks.databases import Database, fresh, rows
 from tests.support import until
 
+ACTS_SECONDS = 60.0
+"""Within these a revocation acts everywhere, as docs/authentication.md promises."""
 NAMED = {"name": "a scanner", "scopes": ["models:read", "jobs:read", "jobs:write"]}
 
 
@@ -80,18 +82,20 @@ def test_a_new_key_knows_at_once_at_the_process_that_made_it(doors: list[str]) -
     assert _opened([first], made["key"]) == [200]
 
 
-def test_an_open_stream_ends_with_its_key(doors: list[str]) -> None:
+async def test_an_open_stream_ends_with_its_key(doors: list[str]) -> None:
     shared, first, second = doors
     made = _made(first)
     job = _call("POST", f"{shared}/v1/jobs", KEY, files={"file": ("a.txt", b"words enough")}).json()["id"]
-    with httpx2.stream(
-        "GET", f"{first}/v1/jobs/{job}/events", headers=_as(made["key"]), timeout=30, trust_env=False
-    ) as stream:
+    async with (
+        httpx2.AsyncClient(headers=_as(made["key"]), timeout=30, trust_env=False) as client,
+        client.stream("GET", f"{first}/v1/jobs/{job}/events") as stream,
+    ):
         assert stream.status_code == 200
-        lines = stream.iter_lines()
-        assert next(lines).startswith("retry:")
-        _call("DELETE", f"{second}/v1/keys/{made['id']}", KEY)
-        told = list(lines)
+        lines = stream.aiter_lines()
+        assert (await anext(lines)).startswith("retry:")
+        async with asyncio.timeout(ACTS_SECONDS):
+            assert _call("DELETE", f"{second}/v1/keys/{made['id']}", KEY).status_code == 200
+            told = [line async for line in lines]
     assert not any(line.startswith("event: job.") for line in told), "the job's end did not close it"
     assert _opened([first], made["key"]) == [401]
 
@@ -120,6 +124,12 @@ def test_a_key_is_noted_as_used_and_its_secret_is_in_no_log(doors: list[str], fo
     listed = _call("GET", f"{shared}/v1/keys", KEY)
     secret = made["key"].rpartition("_")[2]
     assert secret not in json.dumps(listed.json())
+    for url in own:
+        for name in ("key", "api_key"):
+            refused = _call("GET", f"{url}/v1/keys?{name}={made['key']}", {})
+            assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+            assert secret not in refused.text + str(refused.headers)
+    assert all((folder / f"{slot}.log").stat().st_size for slot in ("api-1", "api-2", "relay-1"))
     assert not any(secret.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 

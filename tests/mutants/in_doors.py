@@ -37,6 +37,14 @@ MUTANTS = (
         f"{TOKENS}::test_what_is_no_good_token_is_refused_and_not_quoted",
     ),
     Mutant(
+        "what must be understood is passed over",
+        "authentication",
+        "api/auth/jws.py",
+        'if "crit" in peeked.header or "b64" in peeked.header:',
+        'if "b64" in peeked.header:',
+        f"{TOKENS}::test_what_is_no_good_token_is_refused_and_not_quoted",
+    ),
+    Mutant(
         "scopes are not asked for",
         "authentication",
         "api/auth/doors.py",
