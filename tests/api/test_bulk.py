@@ -79,7 +79,6 @@ async def test_named_jobs_are_the_callers_own(world: World, client: httpx2.Async
         {},
         {"all": False},
         {"all": True, "where": {}},
-        {"jobs": ["x"] * 1001},
         {"where": {"state": ["done"]}},
         {"where": {"size": 3}},
     ],
@@ -89,6 +88,29 @@ async def test_an_order_that_says_nothing_clear_is_refused(client: httpx2.AsyncC
         assert (await client.post(f"/v1/jobs/{verb}", json=body)).status_code == 422
 
 
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+@pytest.mark.parametrize("count", [MOST_AT_ONCE + 1, 100_000])
+async def test_an_order_names_a_thousand_jobs_at_most(
+    world: World, client: httpx2.AsyncClient, verb: str, count: int
+) -> None:
+    answer = await client.post(f"/v1/jobs/{verb}", json={"jobs": ["job_x"] * count})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [("/jobs", "too_long")]
+    assert world.publisher.published == []
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+async def test_a_hundred_thousand_real_ids_are_more_than_is_read(
+    world: World, client: httpx2.AsyncClient, verb: str
+) -> None:
+    job = known(world, JobState.RUNNING)
+    assert (await client.post(f"/v1/jobs/{verb}", json={"jobs": [job] * MOST_AT_ONCE})).status_code == 202
+    world.publisher.published.clear()
+    answer = await client.post(f"/v1/jobs/{verb}", json={"jobs": [job] * 100_000})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert world.publisher.published == []
+
+
 @pytest.fixture(scope="module")
 def database(postgres: str) -> Database:
     return fresh(postgres)
@@ -96,7 +118,7 @@ def database(postgres: str) -> Database:
 
 async def test_what_is_chosen_is_what_fits_oldest_first(database: Database) -> None:
     async with Scribe(database.sink) as scribe:
-        made = {"source_key": "demo/x/source", "source_sha256": "ab" * 32, "source_size": 7}
+        made: dict[str, Any] = {"source_key": "demo/x/source", "source_sha256": "ab" * 32, "source_size": 7}
         old = await scribe.job(second=1, state="failed", tags=["a", "b"], **made)
         new = await scribe.job(second=3, state="failed", tags=["a"], lane="bulk", **made)
         running = await scribe.job(second=2, state="running", **made)

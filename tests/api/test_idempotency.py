@@ -141,9 +141,13 @@ async def test_of_a_process_that_dies_the_repeat_publishes_under_the_same_id(
 ) -> None:
     _, *dying, well = doors
     keys = ("before", "behind")
+    left: list[str] = []
     for url, key in zip(dying, keys, strict=True):
         with pytest.raises(httpx2.HTTPError):
             _submit(url, key)
+        [row] = await rows(database.admin, "SELECT job, published FROM idempotency_keys WHERE key = $1", key)
+        assert not row["published"], "it died after the row was committed and before it was marked"
+        left.append(row["job"])
         early = _submit(well, key)
         assert (early.status_code, early.json()["code"]) == (409, "idempotency_in_progress")
         assert int(early.headers["retry-after"]) >= 1
@@ -155,6 +159,7 @@ async def test_of_a_process_that_dies_the_repeat_publishes_under_the_same_id(
             return answer if answer.status_code == 202 else None
 
         jobs.append(until(answered, 20, "the key may be taken over").json()["id"])
+    assert jobs == left, "the repeat is the job that the dead process wrote down"
     kept = {row["job"] for row in await rows(database.admin, "SELECT job FROM idempotency_keys WHERE published")}
     assert set(jobs) <= kept
     said = [message for message in read(log, topics.JOBS.name) if message.key().decode() in jobs]

@@ -106,6 +106,30 @@ async def test_filters_narrow_a_list_and_its_pages(reader: PostgresJobReader, sc
     )
 
 
+INJECTED = (
+    "a' OR '1'='1", '"}]}', 'a"; DROP TABLE jobs; --', "a'; DELETE FROM jobs; --", "{a}", "%", "_", "a\\", "$1", ":id",
+)  # fmt: skip
+
+
+async def test_what_is_sql_to_no_one_finds_only_what_is_named_so(
+    reader: PostgresJobReader, scribe: Scribe, tenant: str
+) -> None:
+    plain = await scribe.job(tenant=tenant, document_id="a", tags=["a", "b"])
+    foreign = await scribe.job(tenant=f"{tenant}x", document_id="a", tags=["a"])
+    for words in INJECTED:
+        assert await pages(reader, tenant, document_id=words) == await pages(reader, tenant, tag=(words,)) == [[]]
+        assert await pages(reader, tenant, tag=("a", words)) == [[]]
+        assert await reader.document(tenant, words) is None
+        assert await reader.job(tenant, words) is None
+    named = {words: await scribe.job(tenant=tenant, document_id=words, tags=["a", words]) for words in INJECTED}
+    for words, job in named.items():
+        assert await pages(reader, tenant, document_id=words) == await pages(reader, tenant, tag=(words,)) == [[job]]
+        assert await pages(reader, tenant, document_id=words, tag=("a", words)) == [[job]]
+    assert sum(map(len, await pages(reader, tenant))) == 1 + len(named)
+    assert await pages(reader, tenant, document_id="a") == [[plain]]
+    assert await pages(reader, f"{tenant}x") == [[foreign]]
+
+
 async def test_a_list_says_what_each_job_is(reader: PostgresJobReader, scribe: Scribe, tenant: str) -> None:
     job = await scribe.job(
         tenant=tenant, state="cancelled", cancelling=False, run=3, document_id="a/ä", revision=7, filename="x.pdf",

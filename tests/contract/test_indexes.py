@@ -10,7 +10,7 @@ import pytest
 
 from schemas.envelope import Envelope
 from schemas.errors import DependencyDown, ModelOutputInvalid, RecordError
-from schemas.jobs import SearchMode
+from schemas.jobs import SearchHit, SearchMode
 from schemas.ports import Query
 from tests.contract.conftest import Rig
 from tests.contract.passages import AHEAD, NOW, cosine, dropped, erased, page, passage, plain, tenant
@@ -176,6 +176,35 @@ async def test_filters_hold_in_every_mode(rig: Rig, mode: SearchMode) -> None:
     assert {language for _, _, language in await found(language="en")} == {"en"}
     assert await found(document_id="A") == await found(document_id="a b") == await found(page=3) == set()
     assert len(await rig.search.search(owner, Query("total", AHEAD, mode, limit=3))) == 3
+
+
+INJECTED = ("a' OR '1'='1", '"}]}', 'a"; DROP TABLE chunks; --', "a'; DELETE FROM chunks; --", "*", "%", "a\\")
+
+
+async def test_ids_and_words_that_are_code_elsewhere_find_and_delete_only_what_is_named_so(rig: Rig) -> None:
+    mine, yours = tenant(), tenant()
+    texts = [passage(0, "harvest of apples", 0.1), passage(1, "the turbine hall", 0.2)]
+    await rig.index.write([page(owner, name, 1, texts) for owner in (mine, yours) for name in ("a", "b")])
+    stands = [await rig.held(owner) for owner in (mine, yours)]
+    assert [len(held) for held in stands] == [4, 4]
+    for words in INJECTED:
+        for mode in MODES:
+            assert await rig.search.search(mine, Query("apples", AHEAD, mode, 100, document_id=words)) == []
+            found = await rig.search.search(mine, Query(words, AHEAD, mode, 100))
+            assert {_place(hit) for hit in found} == (set() if mode == "keyword" else {*map(_place, stands[0])})
+        await rig.index.write([dropped(mine, words, NOW + 9)])
+        assert [await rig.held(owner) for owner in (mine, yours)] == stands
+    named = [page(mine, words, 1, texts, job=events.new_job(), revision=NOW + 10) for words in INJECTED]
+    await rig.index.write(named)
+    for words in INJECTED:
+        hits = await rig.search.search(mine, Query("apples", AHEAD, "keyword", 100, document_id=words))
+        assert [hit.document_id for hit in hits] == [words], "it is a name like any other"
+    await rig.index.write([dropped(mine, words, NOW + 10) for words in INJECTED])
+    assert [await rig.held(owner) for owner in (mine, yours)] == stands
+
+
+def _place(hit: SearchHit) -> tuple[str, str, int, int]:
+    return (hit.job, hit.document_id, hit.page, hit.chunk)
 
 
 async def test_words_are_found_in_any_case_and_the_rarer_one_weighs_more(rig: Rig) -> None:

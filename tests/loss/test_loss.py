@@ -8,16 +8,25 @@ import os
 import random
 import signal
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
+from producers.clients import librdkafka
 from schemas.control import ControlEntry
-from schemas.topics import PREPARE, PREPARE_INTERACTIVE
+from schemas.topics import DEAD_LETTERS, PREPARE, PREPARE_INTERACTIVE
 from tests.loss.harness import Bench
-from tests.support import until
+from tests.support import read, until
+
+Foreign = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]
+"""Key, value and headers of a record that nothing of ours wrote."""
+ADDED = 5
+"""Headers that a dead letter has beside those of its record."""
 
 
 @pytest.fixture(params=range(int(os.environ.get("HEADRACE_LOSS_ROUNDS", "1"))))
@@ -43,14 +52,42 @@ def test_a_handler_that_raises_loses_nothing_and_harms_no_neighbour(bench: Bench
 
 
 def test_records_that_cannot_be_decoded_are_dead_letters_with_their_bytes(bench: Bench) -> None:
-    garbage = [b'{"bad json', b"", b"\xff\xfe\x00", b"null"]
-    bench.feed(range(5))
-    bench.feed(range(5, 20), raw=garbage)
+    whole, large = bench.envelope(99).headers(), ("anything", b"x" * 900_000)
+    foreign: list[Foreign] = [
+        *((b"raw", value, ()) for value in (b'{"bad json', b"", b"\xff\xfe\x00", b"null")),
+        (None, b"{}", ()),
+        (b"k", None, ()),
+        (None, None, ()),
+        (b"k", None, whole),
+        (b"k", b"{}", (*whole, ("ce_id", None))),
+        (None, b"v", (large,)),
+    ]
+    bench.feed(range(140))  # of each partition 35: where more than a quarter goes wrong, the step halts
+    _put(bench, foreign)
+    bench.feed(range(140, 160))
     bench.start()
-    _complete(bench, 20)
-    until(lambda: len(bench.dead()) == len(garbage), 20, "dead letters")
-    assert sorted(letter["value"].encode("latin1") for letter in bench.dead()) == sorted(garbage)
+    _complete(bench, 160)
+    until(lambda: sum(bench.committed().values()) == 160 + len(foreign), 20, "offsets pass dead letters")
+    kept = [
+        (key or b"", value, tuple((name, told or b"") for name, told in headers)) for key, value, headers in foreign
+    ]
+    assert Counter(_letters(bench)) == Counter(kept)
     assert all(letter["headrace_code"] == "invalid_record" for letter in bench.dead())
+
+
+def _put(bench: Bench, records: Iterable[Foreign]) -> None:
+    """Straight onto the topic, as nothing of ours would."""
+    producer = Producer(librdkafka(bench.broker))
+    for key, value, headers in records:
+        producer.produce(bench.topic, value, key, partition=0, headers=list(headers))
+    assert producer.flush(20) == 0
+
+
+def _letters(bench: Bench) -> list[Foreign]:
+    """Key, value and headers of each record of this bench that was given up, as its dead letter has them."""
+    found = [(each.key(), each.value(), tuple(each.headers())) for each in read(bench.broker, DEAD_LETTERS.name)]
+    ours = [each for each in found if dict(each[2])["headrace_position"].startswith(f"{bench.topic}[".encode())]
+    return [(key, value, headers[:-ADDED]) for key, value, headers in ours]
 
 
 def test_a_slow_head_holds_the_commit_while_others_finish_and_comes_back_after_a_kill(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asyncpg import Record
 
 from schemas import topics
 from schemas.errors import DependencyDown, RecordError
@@ -198,6 +199,40 @@ async def test_a_batch_that_breaks_before_its_commit_leaves_nothing_and_is_writt
 async def test_a_record_that_is_no_event_is_refused_as_a_record(projector: Projector) -> None:
     with pytest.raises(RecordError):
         await projector.write([events.embedded(events.new_job(), 1, [])])
+
+
+ABOUT_A_JOB = ("jobs", "parts", "results", "trails", "job_events", "documents", "outbox")
+
+
+async def _all_of(database: Database, job: str) -> list[list[Record]]:
+    """Every row about a job, whosever it is."""
+    queries = (f"SELECT * FROM {table} WHERE {'id' if table == 'jobs' else 'job'} = $1" for table in ABOUT_A_JOB)
+    return [await rows(database.admin, query, job) for query in queries]
+
+
+async def test_a_record_whose_header_names_another_tenant_than_its_job_s_is_refused_and_changes_no_row(
+    database: Database, projector: Projector, reader: PostgresJobReader
+) -> None:
+    job, neighbour = events.new_job(), events.new_job()
+    await projector.write([events.submitted(job), events.prepared(job, 2), events.read(job, 1), events.read(job, 2)])
+    await projector.write([events.indexed(job, 2)])
+    before = await _all_of(database, job)
+    said = (
+        events.read(job, 2, run=2, text="planted"), events.indexed(job, 1), events.failed(job, 1),
+        events.skipped(job, 1), events.skipped(job, 0), events.cancel(job), events.reopened(job, 1, run=2),
+        events.prepared(job, 1, run=2), events.submitted(job, run=2, filename="planted.pdf"),
+    )  # fmt: skip
+    for task in said:
+        forged = replace(task, envelope=task.envelope.model_copy(update={"tenant": "other"}))
+        for batch in ([forged], [events.submitted(neighbour), forged]):
+            with pytest.raises(RecordError, match="another tenant"):
+                await projector.write(batch)
+        assert await _all_of(database, job) == before, task.payload.kind()
+    for asked in (reader.job("other", job), reader.result("other", job), reader.document("other", f"doc-{job}")):
+        assert await asked is None
+    assert await reader.events("other", job, 0, 100) == []
+    await projector.write([events.indexed(job, 1)])
+    assert await told.ends(database.admin, job) == [("succeeded", 1)], "the true event was not taken for a repeat"
 
 
 async def test_a_number_that_no_column_holds_is_the_records_fault_and_the_rest_of_its_batch_is_not_written(

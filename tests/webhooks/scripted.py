@@ -13,6 +13,8 @@ from sinks.webhooks.egress import Answer, Egress, Session
 
 HOME = Destinations(allow=(ip_network("127.0.0.1"), ip_network("::1")))
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+EVERYWHERE = ("::" if socket.has_dualstack_ipv6() else "0.0.0.0", 0)
+"""Every address of this machine, ::1 with them where it has any of IPv6."""
 Script = Callable[["Server", asyncio.StreamWriter], Awaitable[object]]
 
 
@@ -69,7 +71,9 @@ async def serving(
     server = Server(saying(script) if isinstance(script, bytes) else script)
     if tls is not None:
         tls.sni_callback = lambda _, name, __: server.names.append(name)
-    listening = socket.create_server(at)
+    sixth = ":" in at[0]
+    family = socket.AF_INET6 if sixth else socket.AF_INET
+    listening = socket.create_server(at, family=family, dualstack_ipv6=sixth)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     async with await asyncio.start_server(server.met, sock=listening, ssl=tls) as accepting:
         server.port = listening.getsockname()[1]

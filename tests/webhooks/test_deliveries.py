@@ -199,6 +199,32 @@ async def test_a_receiver_that_asks_to_be_let_alone_is(database: Database) -> No
         assert endpoint.state == "active"
 
 
+async def test_who_asks_to_be_let_alone_for_long_is_sent_nothing_that_comes_due_and_the_others_are(
+    database: Database,
+) -> None:
+    async with delivering(database, schedule=(0.0, 0.05, 0.05)) as world:
+        busy = await world.active("busy", answering(429, retry_after="3600"))
+        await world.active("well", OK)
+        first, began = ended("job_0"), datetime.now(UTC)
+        await world.intake.write([first])
+        await eventually(lambda: _asked_for_peace(database), "its answer is noted")
+        for number in range(1, 11):  # each time the tables are asked at least once, and the courier is not paused
+            await world.intake.write([ended(f"job_{number}")])
+            await world.came("well", number + 1)
+        assert len(world.receivers.came("busy")) == 1
+        query = "SELECT count(*) FROM webhook_deliveries WHERE endpoint = $1 AND attempts = 0 AND due <= now()"
+        [untouched] = await rows(database.admin, query, busy.id)
+        assert untouched["count"] == 10, "they are due, and lie in the tables"
+        waits = await world.store.delivery("demo", busy.id, message_id(first.envelope.id))
+        assert waits is not None
+        assert waits.next_attempt_at is not None
+        assert timedelta(hours=1) <= waits.next_attempt_at - began <= timedelta(hours=1, minutes=1)
+
+
+async def _asked_for_peace(database: Database) -> bool:
+    return bool(await rows(database.admin, "SELECT FROM webhook_attempts WHERE status = 429"))
+
+
 async def test_dead_receivers_delay_no_other(database: Database) -> None:
     async with delivering(database, schedule=(0.0, *[0.2] * 20), seconds=30.0) as world:
         for number in range(8):

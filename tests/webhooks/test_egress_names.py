@@ -10,7 +10,7 @@ import pytest
 from schemas.destinations import Address, Destinations
 from schemas.errors import DestinationRefused
 from sinks.webhooks.egress import REUSE_SECONDS, Egress
-from tests.webhooks.scripted import HOME, OK, Names, post, sending, serving
+from tests.webhooks.scripted import EVERYWHERE, HOME, OK, Names, post, sending, serving
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,17 @@ async def test_one_address_that_is_not_permitted_damns_the_name(found: list[str]
 @pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1:{}/", "http://localhost:{}/", "https://0:{}/", "https://2130706433:{}/", "https://0x7f.1:{}/",
-     "https://[::ffff:127.0.0.1]:{}/", "gopher://127.0.0.1:{}/", "https://a@127.0.0.1:{}/",
-     "https://127.0.0.1:{}/\r\nx: y"],
+     "https://[::1]:{}/", "https://[::ffff:127.0.0.1]:{}/", "https://[::127.0.0.1]:{}/", "gopher://127.0.0.1:{}/",
+     "https://a@127.0.0.1:{}/", "https://127.0.0.1:{}/\r\nx: y"],
 )  # fmt: skip
 async def test_what_is_refused_unseen_is_not_even_looked_up(url: str) -> None:
     names = Names(["127.0.0.1"])
-    async with serving(OK) as receiver, sending(names, Destinations()) as egress:
+
+    def public(port: int) -> Destinations:
+        # Of a public address the port would be a good one: nothing but the host, or the URL's form, is refused.
+        return Destinations(ports=frozenset({port}))
+
+    async with serving(OK, at=EVERYWHERE) as receiver, sending(names, public(receiver.port)) as egress:
         answer = await egress.session().post(url.format(receiver.port), {}, b"")
     assert (answer.error, receiver.connections, names.asked) == ("refused", 0, [])
 

@@ -2,30 +2,40 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from api.app import create_app
+from api.parts import Parts
 from schemas.destinations import Destinations
-from schemas.webhooks import MOST_ENDPOINTS, message_id
+from schemas.errors import DestinationRefused
+from schemas.webhooks import MOST_ENDPOINTS, NewEndpoint, SecretVersion, message_id, new_endpoint_id
+from sinks.postgres.webhooks import PostgresWebhookStore
 from sinks.webhooks.egress import Egress
 from tests import fakes
 from tests.sinks.databases import Database, rows
+from tests.webhooks.outgoing import watched
 from tests.webhooks.receivers import answering, in_turn
+from tests.webhooks.scripted import EVERYWHERE, OK, serving
 from tests.webhooks.worlds import LOCAL, SIGNER, World, delivering, ended
 
 PATH = "/v1/webhook-endpoints"
+THIS_MACHINE = ("127.0.0.1", "localhost", "0", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]")
+DISGUISED = ("[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::127.0.0.1]")
+METADATA = (
+    "169.254.169.254", "[fd00:ec2::254]", "168.63.129.16", "100.100.100.200", "metadata.google.internal",
+)  # fmt: skip
+NOT_PUBLIC = ("224.0.0.1", "239.255.255.250", "[ff02::1]", "[ff0e::1]", "100.64.0.1", "100.127.255.255")
 REFUSED = (
-    "http://127.0.0.1/", "https://127.0.0.1/", "https://localhost/", "https://0/", "https://2130706433/",
-    "https://0x7f.1/", "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://169.254.169.254/",
-    "https://[fd00:ec2::254]/", "https://168.63.129.16/", "https://100.100.100.200/",
-    "https://metadata.google.internal/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/",
-    "https://[::127.0.0.1]/", "https://224.0.0.1/", "https://100.64.0.1/", "https://a@example.com/",
+    *(f"https://{host}/" for host in (*THIS_MACHINE, *DISGUISED, *METADATA, *NOT_PUBLIC)),
+    "http://127.0.0.1/", "http://169.254.169.254/latest/meta-data/", "https://a@example.com/",
     "https://example.com\\@127.0.0.1/", "https://1.1.1.1:22/", "https://1.1.1.1:6379/", "gopher://1.1.1.1/",
-    "file:///etc/passwd", "https://1.1.1.1/#@x", "https://no-such-host.invalid/",
+    "file:///etc/passwd", "https://1.1.1.1/#@x",
 )  # fmt: skip
 
 
@@ -36,6 +46,7 @@ class Doors:
     world: World
     ours: httpx2.AsyncClient
     theirs: httpx2.AsyncClient
+    parts: Parts
 
 
 @pytest.fixture
@@ -45,12 +56,12 @@ async def doors(database: Database) -> AsyncIterator[Doors]:
         urls = Egress(LOCAL)
         parts = replace(fake.parts(), webhooks=world.store, webhook_urls=urls, webhook_secrets=SIGNER)
         transport = httpx2.ASGITransport(create_app(parts))
-        clients = [
+        ours, theirs = (
             httpx2.AsyncClient(transport=transport, base_url="http://h", headers={"authorization": f"Bearer {key}"})
             for key in fakes.KEYS
-        ]
-        yield Doors(world, *clients)
-        for client in clients:
+        )
+        yield Doors(world, ours, theirs, parts)
+        for client in (ours, theirs):
             await client.aclose()
         await urls.close()
 
@@ -172,19 +183,84 @@ async def test_to_anybody_else_there_is_no_such_endpoint(doors: Doors) -> None:
     assert (await doors.ours.get(path)).status_code == 404
 
 
-@pytest.mark.parametrize("url", REFUSED)
-async def test_an_address_where_nothing_is_sent_makes_no_endpoint_and_no_connection(
-    url: str,
-) -> None:
-    fake, urls = fakes.World(), Egress(Destinations())
-    parts = replace(fake.parts(), webhook_urls=urls)
-    transport, key = httpx2.ASGITransport(create_app(parts)), next(iter(fakes.KEYS))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://h") as client:
-        answer = await client.post(PATH, json={"url": url}, headers={"authorization": f"Bearer {key}"})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["code"] in ("webhook_url_refused", "invalid_request")
-    assert not fake.webhooks.kept
+@asynccontextmanager
+async def _calling(parts: Parts, destinations: Destinations) -> AsyncIterator[httpx2.AsyncClient]:
+    """The first tenant's way to an API that takes no URL but of these destinations."""
+    urls = Egress(destinations)
+    transport = httpx2.ASGITransport(create_app(replace(parts, webhook_urls=urls)))
+    key = {"authorization": f"Bearer {next(iter(fakes.KEYS))}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://h", headers=key) as client:
+        yield client
     await urls.close()
+
+
+def _refusal(answer: httpx2.Response) -> str:
+    assert answer.status_code == 422, answer.text
+    return str(answer.json()["code"])
+
+
+@pytest.mark.parametrize("url", REFUSED)
+async def test_an_address_where_nothing_is_sent_makes_no_endpoint_and_no_connection(url: str) -> None:
+    fake = fakes.World()
+    async with _calling(fake.parts(), Destinations()) as client:
+        with watched() as seen:
+            answer = await client.post(PATH, json={"url": url})
+    assert _refusal(answer) == "webhook_url_refused"
+    assert (seen, fake.webhooks.kept) == ([], {})
+
+
+async def test_a_name_without_an_address_is_looked_up_and_makes_no_endpoint() -> None:
+    fake = fakes.World()
+    async with _calling(fake.parts(), Destinations()) as client:
+        with watched() as seen:
+            answer = await client.post(PATH, json={"url": "https://no-such-host.invalid/"})
+    assert _refusal(answer) == "webhook_url_refused"
+    assert (seen, fake.webhooks.kept) == (["no-such-host.invalid"], {})
+
+
+async def test_no_endpoint_moves_to_an_address_where_nothing_is_sent(database: Database) -> None:
+    store, port = PostgresWebhookStore(database.api), urlsplit(database.api).port
+    parts = replace(fakes.World().parts(), webhooks=store, webhook_secrets=SIGNER)
+    wanted, secret = NewEndpoint(url="https://hook.example/"), SecretVersion(key=1, version=1)
+    made = await store.create("demo", new_endpoint_id(), wanted, secret, "a test")
+    assert port is not None
+    async with _calling(parts, Destinations()) as client:
+        with watched(port) as seen:
+            for url in REFUSED:
+                answer = await client.patch(f"{PATH}/{made.id}", json={"url": url, "description": "moved"})
+                assert _refusal(answer) == "webhook_url_refused", url
+                assert await store.endpoint("demo", made.id) == made, url
+            # A public address is good for it, and met only by who delivers.
+            moved = await client.patch(f"{PATH}/{made.id}", json={"url": "https://1.1.1.1/"})
+    assert (moved.status_code, moved.json()["url"], seen) == (200, "https://1.1.1.1/", [])
+    await store.close()
+
+
+async def test_who_delivers_never_meets_this_machine_by_any_of_its_names(doors: Doors) -> None:
+    kept = f"{PATH}/{(await _made(doors, 'kept'))['id']}"
+    async with serving(OK, at=EVERYWHERE) as listener:
+        # The port is a good one, and whoever delivers may send here: what keeps it away is that nobody is told to.
+        public = Destinations(ports=frozenset({listener.port}))
+        async with _calling(doors.parts, public) as client:
+            for host in (*THIS_MACHINE, *DISGUISED):
+                told = {"url": f"https://{host}:{listener.port}/"}
+                for answer in (await client.post(PATH, json=told), await client.patch(kept, json=told)):
+                    assert _refusal(answer) == "webhook_url_refused", host
+            doors.world.courier.ring()
+            await doors.world.active("behind", answering(204))
+            urls = {each["url"] for each in (await client.get(PATH)).json()["data"]}
+        assert urls == {doors.world.receivers.url(name, answering(204)) for name in ("kept", "behind")}
+    assert listener.connections == 0
+
+
+async def test_what_is_asked_of_the_network_would_be_seen() -> None:
+    egress = Egress(LOCAL)
+    with watched() as seen:
+        assert (await egress.session().post("http://127.0.0.1:9/", {}, b"")).error == "unreachable"
+        with pytest.raises(DestinationRefused):
+            await egress.check("https://hook.example/")
+    assert seen == [("127.0.0.1", 9), "hook.example"]
+    await egress.close()
 
 
 async def test_a_tenant_has_so_many_endpoints_and_no_more(doors: Doors, database: Database) -> None:

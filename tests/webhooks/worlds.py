@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TypeVar
 
 from schemas import topics, webhooks
@@ -37,7 +38,7 @@ from tests.webhooks.receivers import Behaviour, Receivers, receiving
 T = TypeVar("T")
 
 SIGNER = Signer({1: b"a server's key"})
-LOCAL = Destinations(allow=(ip_network("127.0.0.0/8"),))
+LOCAL = Destinations(allow=(ip_network("127.0.0.0/8"), ip_network("::1")))
 
 
 def event(payload: Payload, *, tenant: str = "demo", job: str = "", part: int = 0, document: str = "doc") -> Task:
@@ -139,9 +140,10 @@ async def delivering(
     seconds: float = 10.0,
     hours: float = 120.0,
     kind: type[Deliveries] = Deliveries,
+    ca: Path | None = None,
 ) -> AsyncIterator[World]:
     """A world whose courier works while the block lasts."""
-    lazy, egress = connect(database.sink, lazily=True), Egress(LOCAL, seconds=seconds)
+    lazy, egress = connect(database.sink, lazily=True), Egress(LOCAL, seconds=seconds, ca=ca)
 
     book = kind(lazy, lease_seconds=4 * seconds, longest_hours=hours)
     courier = Courier(

@@ -130,6 +130,31 @@ def test_what_is_no_id_is_not_found(job: str) -> None:
         IDS.check(job, "demo")
 
 
+@pytest.mark.parametrize(
+    ("place", "stranger"),
+    [
+        (6, "\u0430"),  # a Cyrillic letter
+        (6, "\uff12"),  # a full-width digit
+        (6, "\u0131"),  # upper case of which is I
+        (6, "\u017f"),  # upper case of which is S
+        (5, "\u200b\u200d"),
+        (0, "\u202e"),
+        (0, "\ufeff"),
+        (41, "\U000e0041"),
+        (41, "\n"),
+        (41, " "),
+        (41, "="),
+    ],
+    ids=ascii,
+)
+def test_what_only_looks_like_an_id_is_none(place: int, stranger: str) -> None:
+    job = IDS.issue("demo")
+    IDS.check(job, "demo")
+    for rest in (job[place:], job[place + 1 :]):
+        with pytest.raises(NotFound):
+            IDS.check(job[:place] + stranger + rest, "demo")
+
+
 def test_an_id_has_one_spelling() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz234567"
     for _ in range(20):
