@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 
 from api import cors, description, docs, errors, health, problems
@@ -96,6 +97,7 @@ def with_routes(app: FastAPI) -> FastAPI:
     """`app` with all routes and their description."""
     for module in _ROUTES:
         app.include_router(module.router)
+    app.state.routes = [each for module in _ROUTES for each in module.router.routes if isinstance(each, APIRoute)]
     described = lru_cache(partial(description.openapi, app))
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
@@ -95,11 +96,11 @@ class TargetTooLong(InputError):
 
 
 class NotJson(InputError):
-    """A body that does not say that it is JSON, for a route that takes nothing else."""
+    """A body that does not say that it is JSON and not packed, for a route that takes nothing else."""
 
     code = "not_json"
     status = 415
-    title = "The body is to be JSON, and its Content-Type application/json"
+    title = "The body is to be JSON, its Content-Type application/json, and without a Content-Encoding"
 
 
 class RequestTimeout(InputError):
@@ -210,11 +211,20 @@ def install(app: FastAPI) -> None:
 
     async def routing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem(request, _of_status(error.status_code), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == MethodNotAllowed.status:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return problem(request, _of_status(error.status_code), headers)
 
     app.add_exception_handler(HeadraceError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, routing)
+
+
+def _methods(request: Request) -> set[str]:
+    """All that the path has, over every router: Starlette names those of the first route that it fits."""
+    routes: Sequence[APIRoute] = request.app.state.routes
+    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
 
 
 def _of_status(status: int) -> HeadraceError:
@@ -229,6 +239,11 @@ def _of_status(status: int) -> HeadraceError:
 
 def _field(detail: ErrorDetails, skip: int) -> FieldProblem:
     """Without pydantic's `input` and `url`: the caller's own bytes are not sent back."""
-    steps = [str(step)[:64].replace("~", "~0").replace("/", "~1") for step in detail["loc"][skip:]]
+    told = [_shown(str(step)[:64]) for step in detail["loc"][skip:] if step != "[key]"]
+    steps = [step.replace("~", "~0").replace("/", "~1") for step in told]
     pointer = "".join(f"/{step}" for step in steps).encode(errors="replace").decode()
     return FieldProblem(pointer=pointer, code=detail["type"], detail=detail["msg"])
+
+
+def _shown(name: str) -> str:
+    return "".join(each if each.isprintable() else "\ufffd" for each in name)

@@ -13,7 +13,6 @@ from api.errors import FieldProblem, InvalidRequest
 from schemas.errors import BadRequest, UnsupportedMedia
 
 FILE = "file"
-_MOST_PARTS = 16
 _FIELD_BYTES = 40 * 1024  # metadata is the longest: 16 times 576 characters of at most 4 bytes, and its quotes
 
 
@@ -40,7 +39,6 @@ class StreamedForm:
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._disposition = ""
         self._name = ""
-        self._parts = 0
         self._content: list[bytes] = []
         self._file_seen = self._file_done = self._ended = False
         self._parser = MultipartParser(boundary, self._callbacks())  # type: ignore[arg-type]  # bound methods: its TypedDict wants plain functions
@@ -95,9 +93,6 @@ class StreamedForm:
         }
 
     def _begin(self) -> None:
-        self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise BadRequest(f"the form has more than {_MOST_PARTS} parts")
         self._disposition = ""
 
     def _header_end(self) -> None:

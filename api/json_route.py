@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 
 from api.errors import NotJson
 from schemas.errors import BadRequest
@@ -27,7 +28,7 @@ class JsonRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             told = _JsonRequest(request.scope, request.receive)
-            if await told.body() and not _is_json(request.headers.get("content-type", "")):
+            if await told.body() and not _is_json(request.headers):
                 raise NotJson
             with contextlib.suppress(ValueError, RecursionError):  # what is no JSON is told of as for any route
                 await told.json()
@@ -62,6 +63,8 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _is_json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
+def _is_json(headers: Headers) -> bool:
+    if headers.get("content-encoding", "identity") != "identity":
+        return False
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

@@ -22,7 +22,7 @@ import uvicorn
 from api.app import create_app
 from api.auth.identities import Tokens
 from api.parts import Parts
-from api.slow_heads import TimedHeads
+from api.slow_heads import HTTP
 from api.streams import EventStreams
 from producers import heap
 from producers.key_view import KeyView
@@ -151,7 +151,7 @@ def main() -> None:
     app = create_app(connect(settings))
     config = uvicorn.Config(
         app,
-        http=TimedHeads,
+        **HTTP,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -26,6 +26,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BODY_LIMIT = 1024 * 1024
 _TARGET_LIMIT = 8 * 1024
 _HEAD_LIMIT, _MOST_HEADERS = 32 * 1024, 100
+_ONCE = (b"authorization", b"content-type", b"content-encoding", b"idempotency-key", b"cancel-after")
 _BODY_SECONDS = 20.0
 _LEAST_RATE = 500.0  # bytes a second: with these two, what Apache's mod_reqtimeout asks of a body
 _LINGER_BYTES = 256 * 1024 * 1024
@@ -48,7 +49,7 @@ class RequestFrame:
         exchange = _Exchange(scope, receive, send, None if scope["path"] in self._streamed else _BODY_LIMIT)
         begun, app = time.monotonic(), self._app
         if (fault := _fault(scope)) is not None:
-            app = problem(Request(scope), fault, {"Connection": "close"})
+            app = problem(Request(scope), fault)
         try:
             await app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -66,11 +67,14 @@ class RequestFrame:
 def _fault(scope: Scope) -> HeadraceError | None:
     """What is wrong with a request's first line and headers: the protocol bounds only what it has to wait for.
 
-    A body with two ends is where one request is read as two, by who stands before us: nothing behind it is answered.
+    A body with two ends is where one request is read as two, by who stands before us; of a header given twice each may
+    take another. Nothing behind such a request is answered.
     """
-    names = {name for name, _ in scope["headers"]}
-    if b"content-length" in names and b"transfer-encoding" in names:
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
         return BadRequest("give either Content-Length or Transfer-Encoding, and not both")
+    if len(set(names)) < len(names) and (twice := [name for name in _ONCE if names.count(name) > 1]):
+        return BadRequest(f"the header {twice[0].decode()} is given more than once")
     if len(scope["raw_path"]) + len(scope["query_string"]) > _TARGET_LIMIT:
         return TargetTooLong()
     sizes = [len(name) + len(value) for name, value in scope["headers"]]
@@ -94,7 +98,7 @@ class _Exchange:
         self._limit = limit
         self._size = 0
         self._waited = 0.0
-        self._read = b"content-length" not in headers and b"transfer-encoding" not in headers
+        self._read = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
         self._expecting = b"expect" in headers
 
     async def receive(self) -> Message:
@@ -126,6 +130,8 @@ class _Exchange:
             names = [(b"x-request-id", self.id.encode()), (b"x-content-type-options", b"nosniff")]
             told = policies.fields(self._state.get("uses", ())) | deprecation.fields(self._scope.get("route"))
             names += [(name.encode(), value.encode()) for name, value in told.items()]
+            if not self._read:  # a caller that goes on sending would hold the connection for ever
+                names.append((b"connection", b"close"))
             message = {**message, "headers": [*message["headers"], *names]}
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last and not self._read and not self._expecting:

@@ -62,3 +62,7 @@ class TimedHeads(H11Protocol):
             )
             self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         self.transport.close()
+
+
+HTTP: dict[str, Any] = {"http": TimedHeads, "h11_max_incomplete_event_size": 64 * 1024}
+"""How uvicorn is to speak: a head may be of twice the size that is answered, whatever pieces it comes in."""

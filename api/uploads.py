@@ -23,6 +23,7 @@ from schemas.printable import printable
 
 _FORM_BYTES = 64 * 1024  # boundaries, part headers and small fields around the file
 MOST_SECONDS = 30 * 24 * 3600
+_UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 def addressable(text: str) -> str:
@@ -98,13 +99,13 @@ async def receive(
 
 
 def clean_filename(name: str) -> str:
-    """The last path component without control, formatting and surrogate characters, at most 255 characters.
+    """The last path component without controls, formatting, surrogates and line separators, at most 255 characters.
 
     It is shown to people and never used as a path.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
     plain = last.isascii() and last.isprintable()
-    kept = last if plain else "".join(each for each in last if unicodedata.category(each)[0] != "C")
+    kept = last if plain else "".join(each for each in last if unicodedata.category(each) not in _UNSEEN)
     kept = kept.strip()
     return "" if kept in {".", ".."} else kept[:255]
 

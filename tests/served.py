@@ -9,7 +9,7 @@ import uvicorn
 
 from api.app import create_app
 from api.parts import Parts
-from api.slow_heads import TimedHeads
+from api.slow_heads import HTTP
 from tests.fakes import World
 
 
@@ -18,7 +18,7 @@ def served(world: World | Parts, port: int = 0) -> Iterator[str]:
     """The URL at which `world` answers; the socket listens at once, so that no caller has to wait."""
     listener = socket.create_server(("127.0.0.1", port))
     app = create_app(world if isinstance(world, Parts) else world.parts())
-    server = uvicorn.Server(uvicorn.Config(app, http=TimedHeads, log_config=None, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, **HTTP, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import uvicorn
 
 from api.app import create_app
-from api.slow_heads import TimedHeads
+from api.slow_heads import HTTP
 from schemas.control import LaneLoad, LoadReport
 from schemas.documents import Claim
 from schemas.errors import TooLarge
@@ -39,7 +39,7 @@ def main() -> None:
     full = LoadReport(at=datetime(9999, 1, 1, tzinfo=UTC), bulk=LaneLoad(waiting={"other": 10**6 - 1}))
     world = World(blobs=CountedBlobs(), upload_limit=int(sys.argv[2]), load=FakeLoad(full))
     app = create_app(world.parts())
-    uvicorn.Server(uvicorn.Config(app, http=TimedHeads, log_config=None, timeout_graceful_shutdown=1)).run([listener])
+    uvicorn.Server(uvicorn.Config(app, **HTTP, log_config=None, timeout_graceful_shutdown=1)).run([listener])
 
 
 if __name__ == "__main__":

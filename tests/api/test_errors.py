@@ -54,7 +54,7 @@ async def test_unknown_routes_and_methods_are_problems_too(client: httpx2.AsyncC
     check_problem(await client.get("/nope"), 404, "not_found")
     response = await client.delete("/v1/jobs")
     check_problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == "GET, POST"
 
 
 async def test_a_callers_request_id_is_kept_only_when_it_is_harmless(client: httpx2.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from producers import provisioning
 from schemas import topics
 from schemas.broker import Broker
 from schemas.errors import BadRequest, IdempotencyInProgress, IdempotencyKeyReused
+from schemas.keys import sha256
 from sinks.postgres.submissions import PostgresSubmissions
 from tests.api.processes import KEY, apis
 from tests.api.test_submit import PDF, form, part, post
@@ -136,6 +137,9 @@ def _submit(url: str, key: str) -> httpx2.Response:
     return httpx2.post(f"{url}/v1/jobs", files=files, headers=headers, timeout=30, trust_env=False)
 
 
+_ROW = "SELECT job, published FROM idempotency_keys WHERE tenant = 'demo' AND key = $1"
+
+
 async def test_of_a_process_that_dies_the_repeat_publishes_under_the_same_id(
     doors: list[str], log: Broker, database: Database
 ) -> None:
@@ -145,7 +149,7 @@ async def test_of_a_process_that_dies_the_repeat_publishes_under_the_same_id(
     for url, key in zip(dying, keys, strict=True):
         with pytest.raises(httpx2.HTTPError):
             _submit(url, key)
-        [row] = await rows(database.admin, "SELECT job, published FROM idempotency_keys WHERE key = $1", key)
+        [row] = await rows(database.admin, _ROW, sha256(key))
         assert not row["published"], "it died after the row was committed and before it was marked"
         left.append(row["job"])
         early = _submit(well, key)

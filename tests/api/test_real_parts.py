@@ -155,11 +155,6 @@ NOT_TEXT = {"nul": rb"a\u0000b", "half of a pair": rb"a\ud83db", "the other half
 """What JSON can say and PostgreSQL's text cannot hold."""
 
 
-def _post(url: str, body: bytes) -> httpx2.Response:
-    headers = KEY | {"content-type": "application/json"}
-    return httpx2.post(url, content=body, headers=headers, timeout=30, trust_env=False)
-
-
 def _wrong(answer: httpx2.Response) -> tuple[int, str, list[str]]:
     body = answer.json()
     return answer.status_code, body["code"], [error["pointer"] for error in body["errors"]]
@@ -169,28 +164,32 @@ def test_text_that_postgresql_cannot_hold_is_refused_by_its_field_or_searched_fo
     log: str, database: Database, tmp_path: Path
 ) -> None:
     hook = b'{"url": "https://a.example/hook", "description": "%s"}'
-    with apis(tmp_path, log, database.api) as (url, _):
+    json_of = KEY | {"content-type": "application/json"}
+    with apis(tmp_path, log, database.api) as (url, _), httpx2.Client(base_url=url, trust_env=False) as caller:
+
+        def post(path: str, body: bytes) -> httpx2.Response:
+            return caller.post(path, content=body, headers=json_of, timeout=30)
+
         for name, text in NOT_TEXT.items():
             for mode in (b"vector", b"keyword", b"hybrid"):
-                found = _post(f"{url}/v1/search", b'{"query": "%s", "mode": "%s"}' % (text, mode))
+                found = post("/v1/search", b'{"query": "%s", "mode": "%s"}' % (text, mode))
                 if name == "nul":
                     assert (found.status_code, found.json()) == (200, {"query": "a\0b", "hits": []})
                 else:
                     assert _wrong(found) == (422, "invalid_request", ["/query"])
-            named = _post(f"{url}/v1/search", b'{"query": "a", "document_id": "%s"}' % text)
+            named = post("/v1/search", b'{"query": "a", "document_id": "%s"}' % text)
             assert _wrong(named) == (422, "invalid_request", ["/document_id"])
-            assert _wrong(_post(f"{url}/v1/keys", b'{"name": "%s"}' % text)) == (422, "invalid_request", ["/name"])
-            made = _post(f"{url}/v1/webhook-endpoints", hook % text)
-            assert _wrong(made) == (422, "invalid_request", ["/description"])
+            assert _wrong(post("/v1/keys", b'{"name": "%s"}' % text)) == (422, "invalid_request", ["/name"])
+            assert _wrong(post("/v1/webhook-endpoints", hook % text)) == (422, "invalid_request", ["/description"])
         for field, pointer in (("tag", "/tag/0"), ("document_id", "/document_id")):
             for given in ("%00", "a%00b"):
-                refused = ask("GET", f"{url}/v1/jobs?{field}={given}")
+                refused = caller.get(f"/v1/jobs?{field}={given}", headers=KEY)
                 assert _wrong(refused) == (422, "invalid_request", [pointer])
             for given in ("%ed%a0%80", "%ff"):  # no UTF-8: read as U+FFFD, which is text
-                listed = ask("GET", f"{url}/v1/jobs?{field}={given}")
+                listed = caller.get(f"/v1/jobs?{field}={given}", headers=KEY)
                 assert (listed.status_code, listed.json()["data"]) == (200, [])
         for kept in ("keys", "webhook-endpoints"):
-            assert ask("GET", f"{url}/v1/{kept}").json()["data"] == []
+            assert caller.get(f"/v1/{kept}", headers=KEY).json()["data"] == []
 
 
 def test_without_the_log_the_api_starts_and_says_503(database: Database, nowhere: str, tmp_path: Path) -> None:

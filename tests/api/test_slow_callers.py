@@ -184,6 +184,27 @@ def test_a_body_longer_than_its_declared_length_is_no_second_request_and_ends_th
         assert told(answer + _rest(caller)) == "400 bad_request, 408 request_timeout"
 
 
+def test_who_was_refused_holds_no_connection_by_going_on_a_byte_at_a_time(address: tuple[str, int]) -> None:
+    with _connected(address) as caller:
+        caller.sendall(b"POST /v1/jobs HTTP/1.1\r\nhost: a\r\n" + FORM + b"content-length: 1000000000\r\n\r\n")
+        head, _, body = _trickled(caller, b"-" * 400).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close" in head
+        assert body.endswith(b"}")
+        caller.settimeout(0.05)
+        for _ in range(400):
+            try:
+                caller.sendall(b"-")
+                if not caller.recv(65536):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:  # it was closed while a byte was on its way
+                break
+        else:
+            raise AssertionError("the connection is still open")
+
+
 def test_a_body_that_comes_slowly_and_steadily_is_taken(address: tuple[str, int]) -> None:
     big = BODY.replace(b"words enough", b"words enough " * 400)
     with _connected(address) as caller:

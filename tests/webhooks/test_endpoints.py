@@ -189,9 +189,11 @@ async def _calling(parts: Parts, destinations: Destinations) -> AsyncIterator[ht
     urls = Egress(destinations)
     transport = httpx2.ASGITransport(create_app(replace(parts, webhook_urls=urls)))
     key = {"authorization": f"Bearer {next(iter(fakes.KEYS))}"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://h", headers=key) as client:
-        yield client
-    await urls.close()
+    try:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://h", headers=key) as client:
+            yield client
+    finally:
+        await urls.close()
 
 
 def _refusal(answer: httpx2.Response) -> str:
@@ -218,8 +220,17 @@ async def test_a_name_without_an_address_is_looked_up_and_makes_no_endpoint() ->
     assert (seen, fake.webhooks.kept) == (["no-such-host.invalid"], {})
 
 
-async def test_no_endpoint_moves_to_an_address_where_nothing_is_sent(database: Database) -> None:
-    store, port = PostgresWebhookStore(database.api), urlsplit(database.api).port
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[PostgresWebhookStore]:
+    store = PostgresWebhookStore(database.api)
+    yield store
+    await store.close()
+
+
+async def test_no_endpoint_moves_to_an_address_where_nothing_is_sent(
+    database: Database, store: PostgresWebhookStore
+) -> None:
+    port = urlsplit(database.api).port
     parts = replace(fakes.World().parts(), webhooks=store, webhook_secrets=SIGNER)
     wanted, secret = NewEndpoint(url="https://hook.example/"), SecretVersion(key=1, version=1)
     made = await store.create("demo", new_endpoint_id(), wanted, secret, "a test")
@@ -233,7 +244,6 @@ async def test_no_endpoint_moves_to_an_address_where_nothing_is_sent(database: D
             # A public address is good for it, and met only by who delivers.
             moved = await client.patch(f"{PATH}/{made.id}", json={"url": "https://1.1.1.1/"})
     assert (moved.status_code, moved.json()["url"], seen) == (200, "https://1.1.1.1/", [])
-    await store.close()
 
 
 async def test_who_delivers_never_meets_this_machine_by_any_of_its_names(doors: Doors) -> None:
