@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.documents import Edits
-from schemas.given import Moment, OnlyTrue
+from schemas.given import Moment, OnlyTrue, Words
 from schemas.jobs import JobEvent
 from schemas.paging import PageQuery
 
@@ -71,10 +71,10 @@ class LetterFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    job: str | None = Field(default=None, max_length=64)
-    step: str | None = Field(default=None, max_length=64)
-    code: str | None = Field(default=None, max_length=64)
-    cause: str | None = Field(default=None, max_length=16)
+    job: Words | None = Field(default=None, max_length=64)
+    step: Words | None = Field(default=None, max_length=64)
+    code: Words | None = Field(default=None, max_length=64)
+    cause: Words | None = Field(default=None, max_length=16)
     since: Moment | None = None
     until: Moment | None = None
 

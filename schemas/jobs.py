@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 from schemas.envelope import Lane
-from schemas.given import Moment, Whole
+from schemas.given import Moment, Whole, Words
 from schemas.labels import MOST_TAGS, StoredMetadata, StoredTags, Tag
 from schemas.paging import PageQuery
 
@@ -243,7 +243,7 @@ class JobFilter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     state: tuple[JobState, ...] = ()
-    document_id: str | None = Field(default=None, max_length=256)
+    document_id: Words | None = Field(default=None, max_length=256)
     lane: Lane | None = None
     tag: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
     since: Moment | None = None
@@ -309,6 +309,8 @@ class DocumentDeletion(BaseModel):
 
 
 SearchMode = Literal["vector", "keyword", "hybrid"]
+MOST_PAGES = 1_000_000
+"""The highest number of a page that anybody may ask for."""
 
 
 class SearchRequest(BaseModel):
@@ -319,9 +321,9 @@ class SearchRequest(BaseModel):
     query: str = Field(min_length=1, max_length=2000)
     mode: SearchMode = "vector"
     limit: Whole = Field(default=10, ge=1, le=100)
-    document_id: str | None = Field(default=None, max_length=256)
+    document_id: Words | None = Field(default=None, max_length=256)
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$", description="ISO 639-1.")
-    page: Whole | None = Field(default=None, ge=1)
+    page: Whole | None = Field(default=None, ge=1, le=MOST_PAGES)
 
 
 class SearchHit(BaseModel):

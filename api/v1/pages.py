@@ -22,14 +22,14 @@ from schemas.errors import (
     HeadraceError,
     NotFound,
 )
-from schemas.jobs import TERMINAL, PageResult
+from schemas.jobs import MOST_PAGES, TERMINAL, PageResult
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _PNG = b"\x89PNG\r\n\x1a\n"
 # A redrive may replace the picture under the same path, so a cached one is asked for again, by its ETag.
 _CACHE = "private, no-cache"
 _Found = TypeVar("_Found")
-_Page = Annotated[int, Path(ge=1, le=1_000_000)]
+_Page = Annotated[int, Path(ge=1, le=MOST_PAGES)]
 
 
 @router.get(

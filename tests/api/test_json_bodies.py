@@ -89,6 +89,11 @@ async def test_only_a_whole_number_is_one(
         ("/v1/jobs/cancel", "all", {}, "true"),
         ("/v1/jobs/cancel", "where/since", {}, 5),
         ("/v1/jobs/cancel", "where/since", {}, "5"),
+        ("/v1/jobs/cancel", "where/since", {}, "0001-01-01T00:00:00+14:00"),
+        ("/v1/jobs/retry", "where/document_id", {}, "a\0"),
+        ("/v1/dead-letters/redrive", "where/step", {}, "a\0"),
+        (_SEARCH, "page", {"query": "a"}, 2**31),
+        (_SEARCH, "document_id", {"query": "a"}, "a\0"),
         ("/v1/dead-letters/discard", "all", {}, 1.0),
         ("/v1/dead-letters/discard", "where/until", {}, True),
         ("/v1/webhook-endpoints/we_q3v5m2kzc4hx7abn/rotate", "overlap_hours", {}, "24"),
@@ -101,6 +106,23 @@ async def test_no_value_is_taken_for_one_of_another_type(
         value = {name: value}
     answer = await client.post(path, json={**body, field.split("/", maxsplit=1)[0]: value})
     errors = check_problem(answer, 422, "invalid_request")["errors"]
+    assert [error["pointer"] for error in errors] == [f"/{field}"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        ("/v1/jobs", "document_id", "a\0"),
+        ("/v1/jobs", "until", "9999-12-31T23:59:59-14:00"),
+        ("/v1/jobs", "since", "5"),
+        ("/v1/dead-letters", "cause", "a\0"),
+        ("/v1/dead-letters/causes", "job", "a\0"),
+    ],
+)
+async def test_no_filter_of_a_list_holds_what_no_database_takes(
+    client: httpx2.AsyncClient, path: str, field: str, value: str
+) -> None:
+    errors = check_problem(await client.get(path, params={field: value}), 422, "invalid_request")["errors"]
     assert [error["pointer"] for error in errors] == [f"/{field}"]  # type: ignore[attr-defined]
 
 
