@@ -3,15 +3,19 @@
 `tests/loss/test_loss.py` has what becomes of those that it takes.
 """
 
+import asyncio
 import time
+import uuid
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from confluent_kafka import KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from producers import provisioning
 from producers.clients import librdkafka
+from producers.credentials import aiokafka
 from schemas.broker import Broker
 from schemas.topics import TOPICS
 
@@ -19,6 +23,7 @@ LARGEST = 1024 * 1024 + 12
 """Bytes of a batch, Kafka's default."""
 AHEAD_MS = 3600 * 1000
 YEAR = 365 * 24 * 3600
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,20 @@ def test_a_record_of_next_year_is_refused(log: Broker) -> None:
     at = int((time.time() + YEAR) * 1000)
     assert _refusals(log, timestamp=at) == {topic.name: KafkaError.INVALID_TIMESTAMP for topic in TOPICS}
     assert _ends(log) == before
+
+
+async def test_records_of_every_compression_are_read(log: Broker) -> None:
+    """A broker may be set to compress all: a worker that lacked a codec ended at the first record."""
+    topic = f"codecs-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient(librdkafka(log))
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
+    for codec in CODECS:
+        producer = Producer(librdkafka(log) | {"compression.type": codec})
+        producer.produce(topic, value=codec.encode() * 1000)
+        assert producer.flush(20) == 0
+    async with AIOKafkaConsumer(topic, **aiokafka(log), auto_offset_reset="earliest") as consumer:
+        found = [await asyncio.wait_for(consumer.getone(), 20) for _ in CODECS]
+    assert [record.value for record in found] == [codec.encode() * 1000 for codec in CODECS]
 
 
 def test_no_topic_of_ours_is_declared_to_take_more_than_kafka_does_by_default(log: Broker) -> None:
