@@ -34,8 +34,9 @@ CASES = int(os.environ.get("HEADRACE_CASES", "8"))
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 CHECKS = [
     schemathesis.checks.not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
-    checks.response_headers_conformance, checks.response_schema_conformance, checks.negative_data_rejection,
+    checks.response_headers_conformance, checks.response_schema_conformance,
 ]  # fmt: skip
+BAD_ONES = [*CHECKS, checks.negative_data_rejection]
 
 
 def _parts(database: Database, folder: Path) -> Parts:
@@ -83,6 +84,8 @@ def test_whatever_is_asked_the_answer_is_one_that_is_described(url: str, label: 
     @given(case=cases)
     def ask(case: Any) -> None:
         answer = case.call(headers={"Authorization": "Bearer demo-key"}, session=caller, timeout=30)
-        case.validate_response(answer, checks=CHECKS)
+        one_in_a_list = any(isinstance(value, list) and len(value) == 1 for value in (case.query or {}).values())
+        # In an address that is the value itself: it is made as a bad request, and is none.
+        case.validate_response(answer, checks=CHECKS if one_in_a_list else BAD_ONES)
 
     ask()
