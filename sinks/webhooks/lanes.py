@@ -46,6 +46,7 @@ class Lane(Generic[HeldT]):
     slow: bool = False
     failures: int = 0
     paused_until: float = 0.0
+    asked_until: float = 0.0
     used_at: float = field(default_factory=time.monotonic)
     waiting: deque[HeldT] = field(default_factory=deque)
     under_way: set[str] = field(default_factory=set)
@@ -78,7 +79,8 @@ class Lane(Generic[HeldT]):
         self.failures = 0 if well else self.failures + 1
         pause = 0.0 if well else min(longest_pause, _FIRST_PAUSE * 2.0 ** min(self.failures, 20))
         self.used_at = time.monotonic()
-        self.paused_until = self.used_at + max(pause, asked)
+        self.asked_until = max(self.asked_until, self.used_at + asked)  # also where others were on their way meanwhile
+        self.paused_until = max(self.used_at + pause, self.asked_until)
 
 
 class Lanes(Generic[HeldT]):

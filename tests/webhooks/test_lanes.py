@@ -90,6 +90,17 @@ def test_one_that_fails_is_tried_alone_after_pauses_that_grow_and_a_success_open
     assert (lane.width, group.rooms()) == (lanes.WIDTH, {})
 
 
+@pytest.mark.parametrize("well", [True, False])
+def test_who_asked_to_be_let_alone_is_whatever_was_on_its_way_meanwhile(*, well: bool) -> None:
+    group: Lanes[Item] = Lanes()
+    for number in range(2):
+        group.add("a", Item(str(number), LATER), failing=False)
+    (lane, first), (_, second) = group.begin()
+    group.end(lane, first, well=False, seconds=0.1, asked=600.0, pause=5.0)
+    group.end(lane, second, well=well, seconds=0.1, asked=0.0, pause=5.0)
+    assert lane.paused_until - time.monotonic() > 500
+
+
 def test_what_may_be_another_couriers_by_now_is_not_begun() -> None:
     group: Lanes[Item] = Lanes()
     group.add("a", Item("late", time.monotonic() - 1), failing=False)
