@@ -154,7 +154,8 @@ def _complete(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> 
         *((Unauthorized, Forbidden, RateLimited, SlowDown, DependencyDown) if scopes else ()),
     )
     if "requestBody" in operation:
-        everywhere = (*everywhere, RequestTimeout, BadRequest, TooLarge, NotJson)
+        json = (NotJson,) if "application/json" in operation["requestBody"]["content"] else ()
+        everywhere = (*everywhere, RequestTimeout, BadRequest, TooLarge, *json)
     failed = declare_openai(*everywhere) if openai_shape.spoken(path) else declare(*everywhere)
     if scopes:
         operation["description"] += f"\n\nNeeds the scope `{' '.join(scopes)}`."

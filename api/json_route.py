@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 
 from api.errors import NotJson
+from api.unique_names import NameRepeated, once
 from schemas.errors import BadRequest
 
 
@@ -40,17 +41,12 @@ class JsonRoute(APIRoute):
 class _JsonRequest(Request):
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
-            self._json = json.loads(
-                await self.body(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite
-            )
+            body = await self.body()
+            try:
+                self._json = json.loads(body, object_pairs_hook=once, parse_constant=_no_number, parse_float=_finite)
+            except NameRepeated as error:
+                raise BadRequest("the body gives a name more than once") from error
         return self._json
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise BadRequest("the body gives a name more than once")
-    return found
 
 
 def _no_number(word: str) -> float:

@@ -92,13 +92,21 @@ async def hanging(_: Arrival, __: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-async def dripping(_: Arrival, writer: asyncio.StreamWriter) -> None:
-    """A byte at a time, without an end."""
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-    while not writer.is_closing():
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.05)
+def drips(begun: bytes) -> Behaviour:
+    """Go on with an answer that has begun so, a byte at a time, without an end."""
+
+    async def behave(_: Arrival, writer: asyncio.StreamWriter) -> None:
+        writer.write(begun)
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    return behave
+
+
+dripping = drips(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+dripping_head = drips(b"HTTP/1.1 200 OK\r\nx: ")
 
 
 async def cutting(_: Arrival, writer: asyncio.StreamWriter) -> None:

@@ -17,7 +17,7 @@ import trustme
 from schemas.webhooks import Endpoint, message_id
 from sinks.webhooks.verdicts import JITTER
 from tests.sinks.databases import Database, rows
-from tests.webhooks.receivers import Arrival, Behaviour, answering, dripping, hanging
+from tests.webhooks.receivers import Arrival, Behaviour, answering, dripping, dripping_head, hanging
 from tests.webhooks.worlds import World, delivering, ended, eventually
 
 pytestmark = pytest.mark.alone
@@ -70,14 +70,6 @@ async def _moved(database: Database, endpoint: Endpoint, url: str) -> None:
     await rows(database.admin, "UPDATE webhook_endpoints SET url = $1 WHERE id = $2", url, endpoint.id)
 
 
-async def _dripping_head(_: Arrival, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nx: ")
-    while not writer.is_closing():
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.05)
-
-
 async def _endless(_: Arrival, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n")
     while not writer.is_closing():
@@ -99,7 +91,7 @@ async def test_each_bad_receiver_is_tried_by_the_schedule_within_its_jitter_and_
             "asks": Kind(answering(429, retry_after="1"), asks=1.0),
             "huge": Kind(answering(503, b"x" * 1_000_000)),
             "hangs": Kind(hanging, takes=MOST_SECONDS),
-            "drips": Kind(_dripping_head, takes=MOST_SECONDS),
+            "drips": Kind(dripping_head, takes=MOST_SECONDS),
             "expired": Kind(OK),
         }
         made = await asyncio.gather(*(world.active(name, kind.behave) for name, kind in kinds.items()))
@@ -149,7 +141,7 @@ async def test_no_bad_receiver_costs_one_that_is_well_more_than_a_second(databas
     ):
         await asyncio.gather(*(world.active(name, OK) for name in WELL))
         alone = await _slowest(world, "alone", 10)
-        kinds = {"hangs": hanging, "drips": dripping, "drips-head": _dripping_head, "endless": _endless, "expired": OK}
+        kinds = {"hangs": hanging, "drips": dripping, "drips-head": dripping_head, "endless": _endless, "expired": OK}
         bad = {f"{kind}-{number}": kind for kind in kinds for number in range(2)}
         made = await asyncio.gather(*(world.active(name, kinds[kind]) for name, kind in bad.items()))
         for kind, endpoint in zip(bad.values(), made, strict=True):
