@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 from schemas.envelope import Lane
@@ -310,7 +310,12 @@ class DocumentDeletion(BaseModel):
 
 SearchMode = Literal["vector", "keyword", "hybrid"]
 MOST_PAGES = 1_000_000
-"""The highest number of a page that anybody may ask for."""
+"""The highest number of a page that a document may have."""
+
+
+def _at_most_one_beyond(page: int) -> int:
+    """No document has such a page, and databases take numbers of some size only: nothing is found, as asked."""
+    return min(page, MOST_PAGES + 1)
 
 
 class SearchRequest(BaseModel):
@@ -323,7 +328,7 @@ class SearchRequest(BaseModel):
     limit: Whole = Field(default=10, ge=1, le=100)
     document_id: Words | None = Field(default=None, max_length=256)
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$", description="ISO 639-1.")
-    page: Whole | None = Field(default=None, ge=1, le=MOST_PAGES)
+    page: Annotated[Whole, AfterValidator(_at_most_one_beyond)] | None = Field(default=None, ge=1)
 
 
 class SearchHit(BaseModel):

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from api.app import _ROUTES
 from api.json_route import JsonRoute
+from schemas.jobs import MOST_PAGES, SearchRequest
 from tests.api.test_errors import check_problem
 from tests.fakes import World
 
@@ -92,7 +93,6 @@ async def test_only_a_whole_number_is_one(
         ("/v1/jobs/cancel", "where/since", {}, "0001-01-01T00:00:00+14:00"),
         ("/v1/jobs/retry", "where/document_id", {}, "a\0"),
         ("/v1/dead-letters/redrive", "where/step", {}, "a\0"),
-        (_SEARCH, "page", {"query": "a"}, 2**31),
         (_SEARCH, "document_id", {"query": "a"}, "a\0"),
         ("/v1/dead-letters/discard", "all", {}, 1.0),
         ("/v1/dead-letters/discard", "where/until", {}, True),
@@ -107,6 +107,13 @@ async def test_no_value_is_taken_for_one_of_another_type(
     answer = await client.post(path, json={**body, field.split("/", maxsplit=1)[0]: value})
     errors = check_problem(answer, 422, "invalid_request")["errors"]
     assert [error["pointer"] for error in errors] == [f"/{field}"]  # type: ignore[attr-defined]
+
+
+async def test_a_page_that_no_document_has_is_not_found(client: httpx2.AsyncClient) -> None:
+    """In no number that a database cannot hold."""
+    assert SearchRequest(query="a", page=2**70).page == MOST_PAGES + 1
+    answer = await client.post(_SEARCH, json={"query": "a", "page": 2**70})
+    assert (answer.status_code, answer.json()["hits"]) == (200, [])
 
 
 @pytest.mark.parametrize(

@@ -94,21 +94,27 @@ async def test_a_server_restarted_between_two_calls_that_both_went_well_is_notic
     """As for a writer that sleeps meanwhile: no call of its own fails, yet the graph lacks what was in memory."""
     owner, rig, insert = tenant(), owned.rig, weaviate_objects._insert
     await rig.index.open()
-    restarts = 0
+    due = False
 
     async def restarted(gate: asyncio.Semaphore, passages: Collection, objects: Sequence[Object]) -> None:
-        nonlocal restarts
-        if len(objects) == 1 and restarts == 0:
-            restarts = 1
+        nonlocal due
+        if len(objects) == 1 and due:
+            due = False
             owned.kill()
             owned.start()
             await patiently(lambda: findable(passages, [uuid.uuid4()]))  # by this very connection
         await insert(gate, passages, objects)
 
     monkeypatch.setattr(weaviate_objects, "_insert", restarted)
-    assert await written(rig.index, [plain(owner, "doc", page, 4) for page in range(1, 17)]) >= 1
-    assert restarts == 1
-    assert len(await rig.held(owner, "doc")) == 64
+    noticed = 0
+    for number in range(5):  # Weaviate may have written the vectors out: then nothing is lost, and none is to notice
+        due = True
+        noticed += await written(rig.index, [plain(owner, f"doc{number}", page, 4) for page in range(1, 17)])
+        assert not due
+        assert len(await rig.held(owner, f"doc{number}")) == 64
+        if noticed:
+            break
+    assert noticed
 
 
 async def test_a_server_that_hangs_is_down_within_seconds_and_later_takes_the_same_batch(owned: Owned) -> None:
