@@ -24,16 +24,32 @@ class Patience:
         self._pulse = pulse
         self._steps = steps
         self._hurry = asyncio.Event()
+        self._apart: dict[str, int] = {}
 
     async def hold(self, turn: int, reason: str, *, to_the_end: bool = False) -> None:
         """Wait out the `turn`th turn (from 1), at once over when the process is to end, unless `to_the_end`."""
-        self._holding.set(1)
-        if turn == 1 or turn % _TELL_EVERY == 0:
-            log.error("%s holds: %s", self._name, reason)
-        longest = self._steps[min(turn, len(self._steps)) - 1]
-        seconds = longest * self._dice.uniform(0.5, 1.0)
+        self._tell(turn, reason)
+        seconds = self._seconds(turn)
         await (asyncio.sleep(seconds) if to_the_end else self.rest(seconds))
         self._pulse.beat()
+
+    def apart(self, record: str, reason: str) -> float:
+        """Seconds until a record that waits by itself is tried again. The alarm lasts until it is `settled`."""
+        turn = self._apart[record] = self._apart.get(record, 0) + 1
+        if record == next(iter(self._apart)):  # as many others may wait for the same
+            self._tell(turn, f"{record} waits, others do not: {reason}")
+        return self._seconds(turn)
+
+    def settled(self, record: str) -> None:
+        """The record waits no more."""
+        if self._apart.pop(record, None) is not None:
+            self.over()
+
+    def forget(self) -> None:
+        """Partitions went: what waits by itself is another's, or comes to say so again."""
+        if self._apart:
+            self._apart.clear()
+            self.over()
 
     async def rest(self, seconds: float) -> None:
         """Wait, at most until the process is to end."""
@@ -42,9 +58,17 @@ class Patience:
                 await self._hurry.wait()
 
     def over(self) -> None:
-        """The alarm's end."""
-        self._holding.set(0)
+        """The alarm's end, unless a record waits by itself."""
+        self._holding.set(1 if self._apart else 0)
 
     def hurry(self) -> None:
         """The process is to end: no wait is worth its while."""
         self._hurry.set()
+
+    def _tell(self, turn: int, reason: str) -> None:
+        self._holding.set(1)
+        if turn == 1 or turn % _TELL_EVERY == 0:
+            log.error("%s holds: %s", self._name, reason)
+
+    def _seconds(self, turn: int) -> float:
+        return self._steps[min(turn, len(self._steps)) - 1] * self._dice.uniform(0.5, 1.0)

@@ -1,9 +1,9 @@
 """The loop: a record in, one outcome out, and the offset passes only after the outcome is on the log.
 
 Nothing raises past this module. A handler's error becomes an outcome by its fate: reject (dead letter and failure
-event), hold (wait for the dependency, pulling nothing), or retry (three times, then reject). Where even the outcome
-cannot be written, the loop waits for the log; where the loop itself fails, the process ends without committing. While
-the step is halted, nothing is taken up.
+event), hold (wait for the dependency, pulling nothing; or for what that record alone waits for), or retry (three times,
+then reject). Where even the outcome cannot be written, the loop waits for the log; where the loop itself fails, the
+process ends without committing. While the step is halted, nothing is taken up.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ from schemas.work import Task
 log = logging.getLogger(__name__)
 HALTED_SECONDS = 0.5
 """How soon an order that lifts a halt is seen."""
+FARTHEST_BEYOND = 10_000
+"""Offsets that may be passed while one waits by itself: all of them are read again by whoever takes its partition."""
 
 
 class Orders(StepOrders, Protocol):
@@ -52,7 +54,8 @@ class Orders(StepOrders, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a loop works with. `finish` lets a record's offset pass; `owned` says whether it is still ours to pass.
+    """What a loop works with. `finish` lets a record's offset pass; `owned` says whether it is still ours to pass,
+    `beyond` how many others of its partition were read after it.
 
     `skips`: whether work of a cancelled or expired job is skipped; the projector must hear of it all the same. `slot`
     names the worker in its orders, `leaving` is called when it begins to drain. `now` gives seconds since 1970; all
@@ -66,6 +69,7 @@ class Parts:
     failpoints: Failpoints
     finish: Callable[[Record], object]
     owned: Callable[[Record], bool]
+    beyond: Callable[[Record], int]
     limit: int
     unpack: Callable[[Record], Awaitable[Record]]
     skips: bool = True
@@ -111,6 +115,7 @@ class Runner:
         gone = set(partitions)
         self._batcher.drop(lambda record: record.partition in gone)
         self._verdicts.forget()
+        self._patience.forget()
         self._trails.forget()
 
     def halted(self) -> StepOrder | None:
@@ -287,6 +292,9 @@ class Runner:
                 if not outcome.records:
                     self._batcher.later(record, outcome.after)
                     return
+            case Hold(alone=True) if self._parts.beyond(record) < FARTHEST_BEYOND:
+                self._batcher.later(record, self._patience.apart(str(record), outcome.reason))
+                return
             case Hold():
                 self._held.append((record, outcome))
                 return
@@ -294,6 +302,7 @@ class Runner:
                 telemetry.REJECTS.labels(self._name, outcome.code).inc()
                 log.error("%s: %s rejected: %s", self._name, record, outcome.code)
         self._verdicts.settled(record)
+        self._patience.settled(str(record))
         self._trails.settled(record)
         await self._publish([*outcome.records, *self._parts.attempts.clear(record)])
         self._parts.failpoints.reach("commit", str(record))

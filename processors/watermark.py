@@ -70,6 +70,11 @@ class Watermarks:
         self._tracks[record.partition].open.discard(record.offset)
         return True
 
+    def beyond(self, record: Record) -> int:
+        """How many offsets beyond a record's own were reached: that much would be read again."""
+        track = self._tracks.get(record.partition)
+        return 0 if track is None else max(0, track.highest - record.offset)
+
     def handed(self) -> int:
         """Records handed over so far, of all partitions and epochs."""
         return self._handed

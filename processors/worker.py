@@ -142,6 +142,7 @@ def run(job: Job, settings: Settings, blobs: BlobStore, endings: Endings) -> int
                 failpoints=Failpoints(settings.slot, settings.run_dir),
                 finish=watermarks.finish,
                 owned=watermarks.is_open,
+                beyond=watermarks.beyond,
                 limit=job.limit,
                 unpack=job.unpack or partial(redeem, blobs=blobs),
                 skips=job.skips,

@@ -165,17 +165,22 @@ class KafkaPublisher:
             if self._look is not None:
                 self._look.cancel()
             self._loop, self._pace = loop, _SOON
-            self._look = loop.call_later(_SOON, self._take, loop)
+            self._look = loop.call_later(0 if len(self._producer) == 1 else _SOON, self._take, loop)
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take what librdkafka has to say. What comes late is looked for less often: a log may be away for long."""
-        took = self._producer.poll(0)
+        """Take what librdkafka has to say. What comes late is looked for less often: a log may be away for long.
+
+        A single record is waited for within the look: the loop has little else to do then, and its timers, of whole
+        milliseconds, would come late by as much as the log takes to confirm a record.
+        """
+        waiting = len(self._producer) == 1 and self._pace < _SELDOM
+        took = self._producer.poll(_SOON if waiting else 0)
         if not len(self._producer):
-            self._pace = _IDLE
+            self._pace, waiting = _IDLE, False
             self._nothing_left.set()
         else:
             self._pace = _SOON if took else min(self._pace * _SLOWER, _SELDOM)
-        self._look = loop.call_later(self._pace, self._take, loop)
+        self._look = loop.call_later(0 if waiting else self._pace, self._take, loop)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():

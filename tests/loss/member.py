@@ -100,6 +100,7 @@ def main() -> int:
                 orders=orders,
                 failpoints=Failpoints(slot, folder),
                 finish=watermarks.finish,
+                beyond=watermarks.beyond,
                 owned=watermarks.is_open,
                 limit=int(script.get("limit", 8)),
                 unpack=_as_is,

@@ -9,6 +9,22 @@ _STREAM = "processors/stream/kafka_stream.py"
 
 MUTANTS = (
     Mutant(
+        "a record of a newer release holds all others up",
+        "held",
+        _RUNNER,
+        "            case Hold(alone=True) if self._parts.beyond(record) < FARTHEST_BEYOND:",
+        "            case Hold(alone=True) if False:",
+        f"{RUNNER}::test_a_record_of_a_newer_release_waits_by_itself_and_the_alarm_with_it",
+    ),
+    Mutant(
+        "whatever passes a record that waits",
+        "held",
+        _RUNNER,
+        "            case Hold(alone=True) if self._parts.beyond(record) < FARTHEST_BEYOND:",
+        "            case Hold(alone=True):",
+        f"{RUNNER}::test_where_too_much_would_be_read_again_all_wait_for_the_record_that_waits",
+    ),
+    Mutant(
         "finished before it is published",
         "I4",
         _RUNNER,

@@ -91,6 +91,7 @@ def test_all_finished_in_any_order_commits_the_end(order: list[int]) -> None:
     for offset in range(12):
         table.track(P, offset)
     for offset in order:
+        assert table.beyond(_record(offset, epoch)) == 11 - offset
         assert table.finish(_record(offset, epoch))
         assert not table.finish(_record(offset, epoch)), "finished twice"
     assert table.committable() == {P: 12}
@@ -104,6 +105,7 @@ def test_what_an_earlier_assignment_took_up_passes_nothing_of_the_next_one() -> 
     earlier = table.assign(P)
     table.track(P, 0)
     table.revoke(P)
+    assert table.beyond(_record(0, earlier)) == 0
     table.assign(P)
     table.track(P, 0)
     assert not table.is_open(_record(0, earlier))

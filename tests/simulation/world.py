@@ -168,6 +168,7 @@ class World:
                 orders=Orders(View(self.log, topics.CONTROL.name)),
                 failpoints=NO_FAILPOINTS,
                 finish=watermarks.finish,
+                beyond=watermarks.beyond,
                 owned=watermarks.is_open,
                 limit=LIMITS[name],
                 unpack=_as_it_is,

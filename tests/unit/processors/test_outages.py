@@ -44,7 +44,7 @@ class World:
             Parts(
                 handler=self, publisher=self, attempts=Attempts("g", InflightFile(folder, "ocr-1"), self),
                 orders=self, failpoints=Failpoints("ocr-1", None), finish=lambda done: self.finished.add(done.offset),
-                owned=lambda _: True, limit=limit, unpack=self.unpack, slot="ocr-1",
+                owned=lambda _: True, beyond=lambda _: 0, limit=limit, unpack=self.unpack, slot="ocr-1",
                 now=lambda: 1e9 + asyncio.get_running_loop().time(), dice=random.Random(seed),
             )
         )  # fmt: skip
