@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 10.0  # between two complaints about the same refusal, which is repeated every second
 _OVERTIME = 5.0  # seconds: librdkafka waits by the wall clock, for hours where that is set back
 _SOON, _SELDOM, _SLOWER = 0.001, 0.01, 1.25  # seconds between two looks for reports, and how these grow apart
+_NAPS = 4  # in which a single record is waited for within a look
 _IDLE = 0.5  # seconds between two looks for errors
 RETRY_AFTER = 2.0  # seconds a caller is told to wait; a broker restart takes 4 to 6
 
@@ -171,10 +172,14 @@ class KafkaPublisher:
         """Take what librdkafka has to say. What comes late is looked for less often: a log may be away for long.
 
         A single record is waited for within the look: the loop has little else to do then, and its timers, of whole
-        milliseconds, would come late by as much as the log takes to confirm a record.
+        milliseconds, would come late by as much as the log takes to confirm a record. Not by librdkafka, which waits by
+        the wall clock: where that is set back meanwhile, a wait of a millisecond is one of hours.
         """
-        waiting = len(self._producer) == 1 and self._pace < _SELDOM
-        took = self._producer.poll(_SOON if waiting else 0)
+        took, waiting = self._producer.poll(0), len(self._producer) == 1 and self._pace < _SELDOM
+        for _ in range(_NAPS if waiting and not took else 0):
+            time.sleep(_SOON / _NAPS)
+            if took := self._producer.poll(0):
+                break
         if not len(self._producer):
             self._pace, waiting = _IDLE, False
             self._nothing_left.set()
