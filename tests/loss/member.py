@@ -29,7 +29,7 @@ from producers.compacted_view import CompactedView
 from producers.publisher import KafkaPublisher
 from schemas.codec import follow
 from schemas.documents import ChunksIndexed
-from schemas.errors import ModelOutputInvalid
+from schemas.errors import ModelOutputInvalid, NewerThanUs
 from schemas.failpoints import Failpoints
 from schemas.records import Record
 from schemas.settings import Settings
@@ -61,6 +61,9 @@ class Scripted:
                 raise RuntimeError("scripted")
             if number in self._numbers("nonsense_at"):
                 answers.append(ModelOutputInvalid("scripted"))
+                continue
+            if number in self._numbers("newer_at"):
+                answers.append(NewerThanUs("scripted"))
                 continue
             out = follow(str(self._script["out"]), task.envelope, self.name, ChunksIndexed(index="test", count=1))
             answers.append([out])

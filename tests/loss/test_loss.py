@@ -92,7 +92,7 @@ def _letters(bench: Bench) -> list[Foreign]:
 
 def test_a_slow_head_holds_the_commit_while_others_finish_and_comes_back_after_a_kill(bench: Bench) -> None:
     bench.feed(range(20))
-    member = bench.start(raises_at=[0], limit=1)
+    member = bench.start(newer_at=[0], limit=1)  # whose wait nothing but another release ends
     until(lambda: bench.noted("done").total() >= 19, 40, "all but the head")
     before = bench.committed()
     bench.stop(member, signal.SIGKILL)
