@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from deploy.local import children, ports
 from deploy.local.kafka import Kafka
@@ -13,6 +15,7 @@ from deploy.local.postgres import Postgres
 from schemas.broker import Broker
 from tests import tools
 
+_FLOW = "tests/flow/"
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # a shell's background job has it ignored, as have its children
@@ -41,6 +44,19 @@ def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     """A real Weaviate without data, as the settings that name it; who asks for it is marked `needs("weaviate")`."""
     with tools.weaviate(tmp_path_factory.mktemp("weaviate")) as settings:
         yield settings
+
+
+class _ByStack(LoadFileScheduling):
+    """Each module's tests go to one process, as do those of all modules that share a stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return _FLOW if file.startswith(_FLOW) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return _ByStack(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 _MISSING = pytest.StashKey[Counter[str]]()

@@ -1,4 +1,4 @@
-"""One running stack for the tests of a module."""
+"""One running stack for all tests here that do with it."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import pytest
 from deploy.local.session import Session
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     settings = {"HEADRACE_ENGINES": "fake", "HEADRACE_UPLOAD_LIMIT": "3000000", "HEADRACE_PUBLISH_SECONDS": "3"}
     with Session(tmp_path_factory.mktemp("flow"), settings) as running:

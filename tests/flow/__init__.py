@@ -1,0 +1,1 @@
+"""What callers meet on a whole stack, fake engines and all."""
