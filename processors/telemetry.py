@@ -24,7 +24,7 @@ QUEUE_SECONDS = Histogram(
     "headrace_step_queue_seconds", "Seconds from a record's timestamp to the begin of its handling.", ["step"],
     buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 120, 600, 3600),
 )  # fmt: skip
-HOLDING = Gauge("headrace_step_holding", "1 while the step holds.", ["step"])
+HOLDING = Gauge("headrace_step_holding", "1 while the step holds, or a record waits by itself.", ["step"])
 HALTED = Gauge("headrace_step_halted", "1 while an order halts the step.", ["step"])
 WATCHDOG_ENDS = Counter("headrace_watchdog_ends", "Processes of this slot that their watchdog ended.", ["reason"])
 CHILD_DEATHS = Counter("headrace_step_child_deaths", "Child processes that died.", ["step"])

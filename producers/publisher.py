@@ -175,7 +175,8 @@ class KafkaPublisher:
         milliseconds, would come late by as much as the log takes to confirm a record. Not by librdkafka, which waits by
         the wall clock: where that is set back meanwhile, a wait of a millisecond is one of hours.
         """
-        took, waiting = self._producer.poll(0), len(self._producer) == 1 and self._pace < _SELDOM
+        took = self._producer.poll(0)
+        waiting = len(self._producer) == 1 and self._pace < _SELDOM
         for _ in range(_NAPS if waiting and not took else 0):
             time.sleep(_SOON / _NAPS)
             if took := self._producer.poll(0):

@@ -4,12 +4,12 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.documents import Edits
-from schemas.given import Moment, OnlyTrue, Words
+from schemas.given import NO_CONTROLS, Moment, OnlyTrue
 from schemas.jobs import JobEvent
 from schemas.paging import PageQuery
 
@@ -71,10 +71,10 @@ class LetterFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    job: Words | None = Field(default=None, max_length=64)
-    step: Words | None = Field(default=None, max_length=64)
-    code: Words | None = Field(default=None, max_length=64)
-    cause: Words | None = Field(default=None, max_length=16)
+    job: Annotated[str, Field(max_length=64), NO_CONTROLS] | None = None
+    step: Annotated[str, Field(max_length=64), NO_CONTROLS] | None = None
+    code: Annotated[str, Field(max_length=64), NO_CONTROLS] | None = None
+    cause: Annotated[str, Field(max_length=16), NO_CONTROLS] | None = None
     since: Moment | None = None
     until: Moment | None = None
 

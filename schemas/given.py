@@ -34,7 +34,7 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Truth = Annotated[bool, Field(strict=True)]
 OnlyTrue = Annotated[Literal[True], BeforeValidator(_true)]
-Words = Annotated[str, AfterValidator(printable)]
-"""Text that is looked for: no control characters, which databases take for none of theirs."""
+NO_CONTROLS = AfterValidator(printable)
+"""For text that is looked for, as databases take no control characters. Behind its bounds, which are of text then."""
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_our_calendar)]
 """Pydantic reads numbers as seconds since 1970: of a caller they are a mistake."""

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.given import OnlyTrue, Words
+from schemas.given import NO_CONTROLS, OnlyTrue
 from schemas.jobs import JobFilter
 
 MOST_AT_ONCE = 1000
@@ -16,7 +16,7 @@ class ChosenJobs(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    jobs: tuple[Annotated[Words, Field(max_length=64)], ...] = Field(default=(), max_length=MOST_AT_ONCE)
+    jobs: tuple[Annotated[str, Field(max_length=64), NO_CONTROLS], ...] = Field(default=(), max_length=MOST_AT_ONCE)
     where: JobFilter | None = None
     all: OnlyTrue | None = None
 

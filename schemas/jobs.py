@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.documents import Block, Box, EngineStamp, Line, Origin, TextLayer, Times
 from schemas.envelope import Lane
-from schemas.given import Moment, Whole, Words
+from schemas.given import NO_CONTROLS, Moment, Whole
 from schemas.labels import MOST_TAGS, StoredMetadata, StoredTags, Tag
 from schemas.paging import PageQuery
 
@@ -243,7 +243,7 @@ class JobFilter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     state: tuple[JobState, ...] = ()
-    document_id: Words | None = Field(default=None, max_length=256)
+    document_id: Annotated[str, Field(max_length=256), NO_CONTROLS] | None = None
     lane: Lane | None = None
     tag: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
     since: Moment | None = None
@@ -326,9 +326,9 @@ class SearchRequest(BaseModel):
     query: str = Field(min_length=1, max_length=2000)
     mode: SearchMode = "vector"
     limit: Whole = Field(default=10, ge=1, le=100)
-    document_id: Words | None = Field(default=None, max_length=256)
+    document_id: Annotated[str, Field(max_length=256), NO_CONTROLS] | None = None
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$", description="ISO 639-1.")
-    page: Annotated[Whole, AfterValidator(_at_most_one_beyond)] | None = Field(default=None, ge=1)
+    page: Annotated[Whole, Field(ge=1), AfterValidator(_at_most_one_beyond)] | None = None
 
 
 class SearchHit(BaseModel):

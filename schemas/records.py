@@ -77,10 +77,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Not until something changes: stop pulling, alarm, try again, for ever.
+    """Not until something changes: alarm, try again, for ever.
 
-    `alone`: it is this record that has to wait; else whatever is tried next would fare no better, so records are tried
-    one at a time. `behind`: others are tried before it, as it may itself be what fails.
+    `alone`: it is this record that has to wait; else whatever is tried next would fare no better, so nothing is pulled
+    and records are tried one at a time. `behind`: others are tried before it, as it may itself be what fails.
     """
 
     reason: str

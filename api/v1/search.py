@@ -3,14 +3,13 @@
 from fastapi import APIRouter, Request
 
 from api.auth.doors import Searches
-from api.errors import FieldProblem, InvalidRequest, declare
+from api.errors import InvalidRequest, declare
 from api.json_route import JsonRoute
 from api.parts import PartsOf
 from api.queries import QueryEmbedder
 from schemas.errors import BadRequest, DependencyDown, Overloaded, TooLarge
 from schemas.jobs import SearchRequest, SearchResponse
 from schemas.ports import Query
-from schemas.printable import printable
 
 router = APIRouter(prefix="/v1/search", tags=["search"], route_class=JsonRoute)
 
@@ -18,10 +17,6 @@ router = APIRouter(prefix="/v1/search", tags=["search"], route_class=JsonRoute)
 @router.post("", responses=declare(BadRequest, TooLarge, InvalidRequest, Overloaded, DependencyDown))
 async def search(request: Request, wanted: SearchRequest, who: Searches, parts: PartsOf) -> SearchResponse:
     """The passages that fit `query` best, best first, each with its document, page and box."""
-    try:
-        printable(wanted.document_id or "")
-    except ValueError as error:
-        raise InvalidRequest([FieldProblem(pointer="/document_id", code="value_error", detail=str(error))]) from error
     queries: QueryEmbedder = request.app.state.queries
     vector = () if wanted.mode == "keyword" else await queries.embed(wanted.query)
     asked = Query(**wanted.model_dump(exclude={"query"}), text=wanted.query, vector=vector)

@@ -133,6 +133,16 @@ async def test_no_filter_of_a_list_holds_what_no_database_takes(
     assert [error["pointer"] for error in errors] == [f"/{field}"]  # type: ignore[attr-defined]
 
 
+async def test_a_filter_that_is_too_long_is_told_so_in_characters(client: httpx2.AsyncClient) -> None:
+    for answer in (
+        await client.get("/v1/jobs", params={"document_id": "a" * 257}),
+        await client.get("/v1/dead-letters", params={"cause": "a" * 17}),
+        await client.post("/v1/jobs/cancel", json={"jobs": ["a" * 65]}),
+        await client.post(_SEARCH, json={"query": "a", "document_id": "a" * 257}),
+    ):
+        assert check_problem(answer, 422, "invalid_request")["errors"][0]["code"] == "string_too_long"  # type: ignore[index]
+
+
 async def test_a_change_of_an_endpoint_is_as_strict(client: httpx2.AsyncClient) -> None:
     answer = await client.patch("/v1/webhook-endpoints/we_q3v5m2kzc4hx7abn", json={"enabled": "false"})
     assert check_problem(answer, 422, "invalid_request")["errors"][0]["pointer"] == "/enabled"  # type: ignore[index]

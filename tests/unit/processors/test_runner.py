@@ -240,11 +240,11 @@ async def test_the_alarm_ends_when_the_last_record_that_waited_by_itself_is_done
 
 
 async def test_where_too_much_would_be_read_again_all_wait_for_the_record_that_waits(tmp_path: Path) -> None:
-    bench, newer = Bench(Handler(), tmp_path), Newer(0)
+    bench = Bench(Handler(), tmp_path)
     bench.beyond = FARTHEST_BEYOND
-    bench.runner = Runner(dataclasses.replace(bench.parts, decode=newer, hold_seconds=(3600.0,)))
-    for offset in range(9):
-        await bench.runner.deliver(_record(offset))
+    bench.runner = Runner(dataclasses.replace(bench.parts, hold_seconds=(3600.0,)))
+    for record in (_record(0, plan="0" * 16), *map(_record, range(1, 9))):
+        await bench.runner.deliver(record)
     running = asyncio.create_task(bench.runner.run())
     async with asyncio.timeout(10):
         while len(bench.finished) < 7:  # of its batch
